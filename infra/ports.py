@@ -1,0 +1,88 @@
+"""Ports between rooms: what one offers and another needs, so that neither imports the other. `cauce/` joins them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from infra.partition import PartitionId
+from infra.segment.extent import Extent
+from infra.store.port import Buffer
+
+
+@dataclass(frozen=True, slots=True)
+class EpochStart:
+    """A leader epoch and the first offset it may hold: one epoch record, as readers need it."""
+
+    leader_epoch: int
+    start_offset: int
+
+
+class LogReader(Protocol):
+    """A partition that this node leads, as readers see it. No I/O: every answer is from memory, at once."""
+
+    @property
+    def partition(self) -> PartitionId: ...
+    @property
+    def leader_epoch(self) -> int: ...
+    @property
+    def log_start_offset(self) -> int: ...
+    @property
+    def high_watermark(self) -> int:
+        """Exclusive."""
+    @property
+    def last_stable_offset(self) -> int: ...
+    @property
+    def log_end_offset(self) -> int: ...
+    @property
+    def tail_start_offset(self) -> int:
+        """First offset the tail still holds; equal to log_end_offset when it holds nothing."""
+    @property
+    def epochs(self) -> Sequence[EpochStart]:
+        """All leader epochs so far, ascending."""
+    @property
+    def closed(self) -> bool:
+        """True once the lease is gone or the topic deleted: waiters are woken and answer NOT_LEADER_OR_FOLLOWER."""
+
+    def check_ttl(self) -> None:
+        """Raise `Fenced` when the session's TTL has run out on the monotonic clock (the TTL rule)."""
+
+    def read_tail(self, offset: int, max_bytes: int, upto: int, at_least_one: bool) -> list[memoryview]:
+        """Whole record batches in order, the first one containing `offset`, all below `upto`; at most max_bytes in
+        all, but one batch at least when asked. Empty when nothing is there. Needs offset >= tail_start_offset."""
+
+    def tail_bytes(self, offset: int, upto: int, limit: int) -> int:
+        """How many bytes read_tail would give, counted up to `limit` at the most: for min_bytes."""
+
+    def extents_from(self, offset: int) -> Sequence[Extent]:
+        """Published extents that end at or above offset, ascending."""
+
+    def on_advance(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` when high watermark, last stable offset or log start move, or it closes; returns unsubscribe."""
+
+
+class TailSource(Protocol):
+    """The partitions this node leads."""
+
+    def log(self, partition: PartitionId) -> LogReader:
+        """Raises `NotLeader` when this node does not lead it (or is still taking the lease)."""
+
+
+class LogAppender(Protocol):
+    """Write access for coordinators: they append to internal topics that this node leads."""
+
+    async def append(self, partition: PartitionId, leader_epoch: int, batches: Sequence[Buffer]) -> int:
+        """Append record batches (offsets not yet assigned) and wait until the high watermark passed them.
+
+        Answers the base offset of the first. Raises `NotLeader` (also when the epoch is another one), `Fenced`,
+        `Unavailable` (outcome unknown).
+        """
+
+
+class LeadershipListener(Protocol):
+    """Told about leases of this node: coordinators load and unload by it."""
+
+    def on_lead(self, log: LogReader) -> None:
+        """The lease is taken and the log is ready. Must not block; start a task."""
+
+    def on_release(self, partition: PartitionId, leader_epoch: int) -> None:
+        """The lease is gone; stop answering for it at once."""

@@ -1,0 +1,46 @@
+"""The object store as the rest of Cauce sees it: create, get, list, delete. Nothing else is portable.
+
+Every object is written once. `create` is one PUT that refuses to overwrite (`If-None-Match: *`); a create whose answer
+was lost is retried by the adapter, and a refusal that turns out to be our own earlier success (same writer id) is a
+success. Adapters raise `Exists`, `NotFound`, `Unavailable` and `Corrupt`, never their library's exceptions.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+Buffer = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What a listing says of one object."""
+
+    key: str
+    size: int  # bytes
+    modified_ms: int  # by the store's own clock
+
+
+class ObjectStore(Protocol):
+    """One bucket (or a prefix of one). Keys are relative, without a leading slash."""
+
+    async def create(self, key: str, body: Buffer | Sequence[Buffer]) -> None:
+        """Store a new object durably. Raises `Exists` when another writer's object has the key already."""
+
+    async def get(self, key: str) -> bytes:
+        """The whole object. Raises `NotFound`."""
+
+    async def get_range(self, key: str, position: int, length: int) -> bytes:
+        """`length` bytes from `position` (negative: counted from the end, as a suffix). Raises `NotFound`."""
+
+    async def head(self, key: str) -> ObjectInfo | None:
+        """What is known of one object, None when it does not exist."""
+
+    def list(self, prefix: str, *, start_after: str = "") -> AsyncIterator[ObjectInfo]:
+        """Objects whose key begins with prefix, sorted by key, strictly after `start_after`."""
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects; a missing one is not an error."""
+
+    async def close(self) -> None:
+        """Give back connections and threads."""

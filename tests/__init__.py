@@ -1,0 +1,1 @@
+"""Tests mirror the rooms; `wire/` holds the suites of real clients, `chaos/` the kill loops."""
