@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
-from infra.partition import PartitionId
-from infra.segment.extent import Extent
+from infra.partition import Lease, PartitionId, SessionId
+from infra.segment.extent import Extent, ProducerEntry
 from infra.store.port import Buffer
+
+Durability = Literal["wal", "object"]  # what the high watermark waits for (cauce.durability)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class LogReader(Protocol):
     @property
     def high_watermark(self) -> int:
         """Exclusive."""
+
     @property
     def last_stable_offset(self) -> int: ...
     @property
@@ -36,9 +39,11 @@ class LogReader(Protocol):
     @property
     def tail_start_offset(self) -> int:
         """First offset the tail still holds; equal to log_end_offset when it holds nothing."""
+
     @property
     def epochs(self) -> Sequence[EpochStart]:
         """All leader epochs so far, ascending."""
+
     @property
     def closed(self) -> bool:
         """True once the lease is gone or the topic deleted: waiters are woken and answer NOT_LEADER_OR_FOLLOWER."""
@@ -86,3 +91,31 @@ class LeadershipListener(Protocol):
 
     def on_release(self, partition: PartitionId, leader_epoch: int) -> None:
         """The lease is gone; stop answering for it at once."""
+
+
+class SessionGuard(Protocol):
+    """This node's session, as those who acknowledge need it."""
+
+    @property
+    def session(self) -> SessionId: ...
+
+    def check_ttl(self) -> None:
+        """Raise `Fenced` when the TTL has run out, counted from sending the last renewal that succeeded, or a fence
+        was found. No I/O."""
+
+    async def look_for_fence(self) -> None:
+        """One GET that should find nothing; raises `Fenced` when this session's fence exists (and remembers it)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakenLease:
+    """A lease just taken: all a leader needs to know to begin. Everything below end_offset is published."""
+
+    lease: Lease
+    topic: str  # topic name
+    durability: Durability  # as the epoch record that this process created says
+    epochs: tuple[EpochStart, ...]  # ascending, the last is this lease's
+    log_start_offset: int
+    end_offset: int  # start offset of this epoch: the next offset to assign
+    extents: tuple[Extent, ...]  # live extents below end_offset, ascending
+    producers: tuple[ProducerEntry, ...]  # as of end_offset
