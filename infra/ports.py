@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
+from uuid import UUID
 
 from infra.partition import Lease, PartitionId, SessionId
 from infra.segment.extent import Extent, ProducerEntry
@@ -119,3 +120,23 @@ class TakenLease:
     end_offset: int  # start offset of this epoch: the next offset to assign
     extents: tuple[Extent, ...]  # live extents below end_offset, ascending
     producers: tuple[ProducerEntry, ...]  # as of end_offset
+
+
+class KnownTopic(Protocol):
+    """A topic as the handlers of the data path need it."""
+
+    @property
+    def topic_id(self) -> UUID: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def partitions(self) -> int: ...
+
+
+class TopicDirectory(Protocol):
+    """Names, ids and leaders as this node last heard of them. No I/O."""
+
+    def topic_by_name(self, name: str) -> KnownTopic | None: ...
+    def topic_by_id(self, topic_id: UUID) -> KnownTopic | None: ...
+    def leader(self, partition: PartitionId) -> Lease | None:
+        """Who leads, None when nobody live does."""

@@ -1,1 +1,1 @@
-"""api room."""
+"""Handlers of the read side, one file an API."""
