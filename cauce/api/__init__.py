@@ -1,1 +1,1 @@
-"""api room."""
+"""Handlers that speak for the whole cluster, one file an API."""
