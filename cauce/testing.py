@@ -1,0 +1,123 @@
+"""Test against a real node: a pytest fixture that gives a bootstrap string in about a second.
+
+    def test_my_service(cauce_bootstrap):
+        producer = confluent_kafka.Producer({"bootstrap.servers": cauce_bootstrap})
+
+The plugin is found by pytest once cauce is installed. `cauce_bootstrap` is one node for the whole test session; tests
+keep out of one another's way by topic names of their own. Without pytest, use `CauceProcess` in a with statement.
+"""
+
+import contextlib
+import queue
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+_START_SECONDS = 30.0
+_STOP_SECONDS = 30.0
+_LISTENING = re.compile(r"listening on (\S+)")
+
+
+class CauceProcess:
+    """`cauce up` as a process of its own, on a data folder that is kept between starts."""
+
+    def __init__(self, data: Path, listen: str = "127.0.0.1:0", options: Sequence[str] = ()) -> None:
+        """`options`: further words of the command line, for example `["--set", "num.partitions=4"]`."""
+        self.data = data
+        self.bootstrap = listen  # HOST:PORT; the port is real once started, and kept when started again
+        self._options = list(options)
+        self._process: subprocess.Popen[str] | None = None
+        self._lines: list[str] = []
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running node."""
+        assert self._process is not None, "the node is not running"
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def output(self) -> str:
+        """What the node printed so far, for messages about failures."""
+        return "".join(self._lines)
+
+    def start(self) -> Self:
+        """Start the node and wait until it says where it listens. Raises `RuntimeError` with what it printed."""
+        command = [sys.executable, "-m", "cauce", "up", "--data", str(self.data), "--listen", self.bootstrap]
+        self._process = subprocess.Popen(
+            command + self._options,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        ready: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._follow, args=(self._process, ready), daemon=True).start()
+        with contextlib.suppress(queue.Empty):
+            address = ready.get(timeout=_START_SECONDS)
+            if address:
+                self.bootstrap = address
+                return self
+        self.kill()
+        raise RuntimeError(f"the node did not start:\n{self.output}")
+
+    def stop(self) -> int:
+        """Stop cleanly and answer the exit code."""
+        if self._process is None:
+            return 0
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise RuntimeError(f"the node did not stop:\n{self.output}") from None
+
+    def kill(self) -> None:
+        """End it as `kill -9` does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self.running:
+            self.stop()
+
+    def _follow(self, process: subprocess.Popen[str], ready: "queue.Queue[str]") -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            self._lines.append(line)
+            found = _LISTENING.search(line)
+            if found:
+                ready.put(found[1])
+        ready.put("")
+
+
+@pytest.fixture(scope="session")
+def cauce_node() -> Iterator[CauceProcess]:
+    """A running node for the whole test session, on a temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="cauce-") as folder:
+        options = ["--set", "group.initial.rebalance.delay.ms=0"]
+        with CauceProcess(Path(folder), options=options) as node:
+            yield node
+
+
+@pytest.fixture(scope="session")
+def cauce_bootstrap(cauce_node: CauceProcess) -> str:
+    """HOST:PORT of that node."""
+    return cauce_node.bootstrap
