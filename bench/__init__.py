@@ -1,0 +1,1 @@
+"""Benchmarks: load from librdkafka in processes of its own against a real node. `python -m bench --help`."""
