@@ -1,0 +1,267 @@
+"""confluent-kafka (librdkafka) under the cases."""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    ResourceType,
+)
+
+from tests.wire.client import WAIT_SECONDS, Client, Got, Member, RefusedByServer, Sent
+
+
+def _refuse(error: KafkaError) -> RefusedByServer:
+    return RefusedByServer(error.code(), error.str())
+
+
+def _result(future: Any) -> Any:
+    try:
+        return future.result(WAIT_SECONDS)
+    except KafkaException as failure:
+        raise _refuse(failure.args[0]) from None
+
+
+def _got(message: Any) -> Got:
+    if message.error():
+        raise _refuse(message.error())
+    headers = tuple((name, value) for name, value in message.headers() or ())
+    return Got(message.partition(), message.offset(), message.value(), message.key(), headers, message.timestamp()[1])
+
+
+class ConfluentMember(Member):
+    """A subscribed consumer in a thread of its own."""
+
+    def __init__(self, bootstrap: str, topic: str, group: str, options: Mapping[str, object]) -> None:
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": group,
+                "auto.offset.reset": "earliest",
+                "heartbeat.interval.ms": 300,
+                **options,
+            }
+        )
+        self._records: list[Got] = []
+        self._held: set[int] = set()
+        self._stopping = threading.Event()
+        self._consumer.subscribe([topic])
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._records.extend(_got(message) for message in self._consumer.consume(500, 0.1))
+            self._held = {place.partition for place in self._consumer.assignment()}
+
+    def assignment(self) -> set[int]:
+        return set(self._held)
+
+    def records(self) -> list[Got]:
+        return list(self._records)
+
+    def close(self) -> None:
+        self._stopping.set()
+        self._thread.join(WAIT_SECONDS)
+        self._consumer.close()
+
+
+class ConfluentClient(Client):
+    """librdkafka through confluent-kafka."""
+
+    name: ClassVar[str] = "confluent-kafka"
+
+    def __init__(self, bootstrap: str) -> None:
+        super().__init__(bootstrap)
+        self._admin = AdminClient({"bootstrap.servers": bootstrap})
+
+    def create_topic(self, topic: str, partitions: int = 1, configs: Mapping[str, str] | None = None) -> None:
+        new = NewTopic(topic, partitions, 1, config=dict(configs or {}))
+        _result(self._admin.create_topics([new])[topic])
+
+    def delete_topic(self, topic: str) -> None:
+        _result(self._admin.delete_topics([topic])[topic])
+
+    def topics(self) -> dict[str, int]:
+        found = self._admin.list_topics(timeout=WAIT_SECONDS).topics
+        return {name: len(topic.partitions) for name, topic in found.items()}
+
+    def add_partitions(self, topic: str, count: int) -> None:
+        _result(self._admin.create_partitions([NewPartitions(topic, count)])[topic])
+
+    def _config(self, kind: ResourceType, name: str) -> dict[str, str | None]:
+        resource = ConfigResource(kind, name)
+        entries = _result(self._admin.describe_configs([resource])[resource])
+        return {entry.name: entry.value for entry in entries.values()}
+
+    def topic_config(self, topic: str) -> dict[str, str | None]:
+        return self._config(ResourceType.TOPIC, topic)
+
+    def set_topic_config(self, topic: str, configs: Mapping[str, str]) -> None:
+        entries = [
+            ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in configs.items()
+        ]
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+        _result(self._admin.incremental_alter_configs([resource])[resource])
+
+    def broker_config(self) -> dict[str, str | None]:
+        node = min(self._admin.list_topics(timeout=WAIT_SECONDS).brokers)
+        return self._config(ResourceType.BROKER, str(node))
+
+    def nodes(self) -> int:
+        return len(_result(self._admin.describe_cluster()).nodes)
+
+    def delete_records(self, topic: str, partition: int, before: int) -> None:
+        place = TopicPartition(topic, partition, before)
+        for future in self._admin.delete_records([place]).values():
+            _result(future)
+
+    def produce(
+        self, topic: str, records: Sequence[Sent], *, codec: str = "none", acks: int = -1, idempotent: bool = False
+    ) -> list[int]:
+        producer = Producer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "compression.type": codec,
+                "acks": acks,
+                "enable.idempotence": idempotent,
+                "linger.ms": 20,
+                "message.max.bytes": 10_000_000,
+                "message.timeout.ms": int(WAIT_SECONDS * 1000),
+            }
+        )
+        places: dict[int, int] = {}
+        errors: list[KafkaError] = []
+        for number, record in enumerate(records):
+
+            def done(error: KafkaError | None, message: Any, number: int = number) -> None:
+                if error is not None:
+                    errors.append(error)
+                else:
+                    places[number] = message.offset()
+
+            options: dict[str, Any] = {}
+            if record.partition is not None:
+                options["partition"] = record.partition
+            if record.timestamp is not None:
+                options["timestamp"] = record.timestamp
+            producer.produce(topic, record.value, record.key, headers=list(record.headers), on_delivery=done, **options)
+        assert producer.flush(WAIT_SECONDS) == 0, "no acknowledgement in time"
+        if errors:
+            raise _refuse(errors[0])
+        return [-1 if acks == 0 else places[number] for number in range(len(records))]
+
+    def read(
+        self,
+        topic: str,
+        count: int,
+        *,
+        starts: Mapping[int, int] | None = None,
+        options: Mapping[str, object] | None = None,
+    ) -> list[Got]:
+        given = options or {}
+        consumer = self._consumer("reader", given)
+        partitions = starts or dict.fromkeys(range(self.topics()[topic]), OFFSET_BEGINNING)
+        consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in partitions.items()])
+        return self._take(consumer, count)
+
+    def _consumer(self, group: str, options: Mapping[str, object]) -> Consumer:
+        return Consumer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "group.id": group,
+                "enable.auto.commit": False,
+                "auto.offset.reset": options.get("reset", "earliest"),
+                "isolation.level": "read_committed" if options.get("read_committed") else "read_uncommitted",
+                "fetch.message.max.bytes": options.get("max_partition_bytes", 1_048_576),
+                "check.crcs": True,
+            }
+        )
+
+    @staticmethod
+    def _take(consumer: Consumer, count: int, commit: bool = False) -> list[Got]:
+        got: list[Got] = []
+        deadline = time.monotonic() + WAIT_SECONDS
+        while len(got) < count:
+            assert time.monotonic() < deadline, f"{len(got)} of {count} records in time"
+            got.extend(_got(message) for message in consumer.consume(count - len(got), 0.2))
+        if commit:
+            consumer.commit(asynchronous=False)
+        consumer.close()
+        return got
+
+    def read_group(self, topic: str, group: str, count: int) -> list[Got]:
+        consumer = self._consumer(group, {})
+        consumer.subscribe([topic])
+        return self._take(consumer, count, commit=True)
+
+    def member(
+        self,
+        topic: str,
+        group: str,
+        *,
+        instance_id: str | None = None,
+        cooperative: bool = False,
+        timeout_ms: int = 10_000,
+    ) -> Member:
+        options: dict[str, object] = {"session.timeout.ms": timeout_ms}
+        if instance_id:
+            options["group.instance.id"] = instance_id
+        if cooperative:
+            options["partition.assignment.strategy"] = "cooperative-sticky"
+        return ConfluentMember(self.bootstrap, topic, group, options)
+
+    def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
+        consumer = self._consumer("reader", {})
+        try:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), WAIT_SECONDS)
+            return low, high
+        finally:
+            consumer.close()
+
+    def offset_at(self, topic: str, partition: int, timestamp: int) -> int | None:
+        consumer = self._consumer("reader", {})
+        try:
+            found = consumer.offsets_for_times([TopicPartition(topic, partition, timestamp)], WAIT_SECONDS)[0].offset
+        finally:
+            consumer.close()
+        return None if found < 0 else found
+
+    def commit(self, group: str, topic: str, partition: int, offset: int) -> None:
+        request = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition, offset)])
+        answer = _result(self._admin.alter_consumer_group_offsets([request])[group])
+        for place in answer.topic_partitions:
+            if place.error:
+                raise _refuse(place.error)
+
+    def committed(self, group: str, topic: str, partition: int) -> int | None:
+        request = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition)])
+        answer = _result(self._admin.list_consumer_group_offsets([request])[group])
+        offset = answer.topic_partitions[0].offset
+        return None if offset < 0 else offset
+
+    def groups(self) -> set[str]:
+        return {group.group_id for group in _result(self._admin.list_consumer_groups()).valid}
+
+    def group_state(self, group: str) -> tuple[str, int]:
+        found = _result(self._admin.describe_consumer_groups([group])[group])
+        return found.state.name.title(), len(found.members)
+
+    def delete_group(self, group: str) -> None:
+        _result(self._admin.delete_consumer_groups([group])[group])
