@@ -28,6 +28,9 @@ MAX_HEADER_BYTES = 40 * 1024
 MAX_PENDING_ANSWER_BYTES = 8 * 1024 * 1024
 """Unsent answer bytes of one connection above which no further request is started: the peer does not read."""
 
+MAX_FETCHES_PER_CONNECTION = 4
+"""Fetches under way beside one another for one peer: each may hold FETCH_MAX_BYTES, and clients send one at a time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireLimits:
@@ -37,7 +40,7 @@ class WireLimits:
     max_connections: int = 10_000  # [max.connections] a file descriptor and some 10 KiB each
     max_connections_per_ip: int = 0  # [max.connections.per.ip] 0 is no limit: behind a NAT all have one address
     max_requests_per_connection: int = 100  # in flight; clients send at most 5 to 100, so more is no client
-    # Received and not yet answered. Above either bound reading pauses until answers leave: the peer waits, nothing fails.
+    # Received and not yet answered. Above either bound reading pauses until answers leave: peers wait, nothing fails.
     max_bytes_per_connection: int = 128 * 1024 * 1024  # one frame of the greatest size always fits
     max_bytes_per_node: int = 1024 * 1024 * 1024  # [queued.max.request.bytes] what all connections hold together
     idle_seconds: float = 600.0  # [connections.max.idle.ms] no frame for so long, and none being answered

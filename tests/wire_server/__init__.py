@@ -1,0 +1,1 @@
+"""The wire server: framing, connections, hot codecs, client, through real sockets."""
