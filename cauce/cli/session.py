@@ -1,0 +1,27 @@
+"""Runs a command's coroutine with an admin client and closes it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from cauce.admin import Admin
+from cauce.cli.output import fail
+from infra.errors import Unavailable
+from infra.wire.client import Client
+
+T = TypeVar("T")
+
+
+def with_admin(bootstrap: str, action: Callable[[Admin], Awaitable[T]]) -> T:
+    """What `action` answers; a node that cannot be reached ends the command with a sentence."""
+
+    async def run() -> T:
+        async with Client(bootstrap, client_id="cauce-cli") as client:
+            return await action(Admin(client))
+
+    try:
+        return asyncio.run(run())
+    except Unavailable as error:
+        fail(f"{error.message}; start a node with `cauce up` or name another with --bootstrap {bootstrap}")
+    except ValueError as error:
+        fail(f"--bootstrap {bootstrap!r}: {error}")
