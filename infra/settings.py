@@ -1,0 +1,223 @@
+"""A node's settings: read from flags, then the environment, then a TOML file; refused at start when they are wrong."""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from infra.config_value import BadValue
+from infra.errors import BadStart
+from infra.limits import WireLimits
+from infra.ports import Durability
+from infra.settings_table import SETTINGS
+
+_PREFIX = "CAUCE_"
+# Variables that the command line or the test fixture read themselves.
+_OTHER_VARIABLES = frozenset({"CAUCE_BOOTSTRAP", "CAUCE_CONFIG"})
+
+
+class ListenerAddress(NamedTuple):
+    """NAME://HOST:PORT."""
+
+    name: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.name}://{self.host}:{self.port}"
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return _PREFIX + name.removeprefix("cauce.").replace(".", "_").upper()
+
+
+def parse_listener(text: str) -> ListenerAddress:
+    """Raise `BadValue` unless the text is NAME://HOST:PORT (or HOST:PORT, a plain-text listener)."""
+    name, found, address = text.partition("://")
+    if not found:
+        name, address = "PLAINTEXT", text
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535 or not name:
+        raise BadValue(f"holds {text!r}; write NAME://HOST:PORT, for example PLAINTEXT://0.0.0.0:9092")
+    return ListenerAddress(name, host.strip("[]"), int(port))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings, parsed, by their names; `texts` as they were given, `origin` where each came from."""
+
+    values: Mapping[str, Any]
+    texts: Mapping[str, str]
+    origin: Mapping[str, str]  # only what was given: name → "flag", "environment" or the file
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    @property
+    def data(self) -> Path:
+        """The data folder, absolute."""
+        return Path(self.values["cauce.data"]).expanduser().absolute()
+
+    @property
+    def bucket(self) -> str:
+        """URL of the bucket."""
+        return self.values["cauce.bucket"] or (self.data / "bucket").as_uri()
+
+    @property
+    def durability(self) -> Durability:
+        """Default durability of topics."""
+        given = self.values["cauce.durability"]
+        if given == "wal" or given == "object":
+            return "wal" if given == "wal" else "object"
+        return "wal" if self.bucket.startswith("file:") else "object"
+
+    @property
+    def listeners(self) -> tuple[ListenerAddress, ...]:
+        """Where the node listens."""
+        return tuple(parse_listener(text) for text in self.values["listeners"])
+
+    @property
+    def advertised_listeners(self) -> Mapping[str, ListenerAddress]:
+        """What clients are told, by listener name; a listener that is not named tells what it listens on."""
+        parsed = (parse_listener(text) for text in self.values["advertised.listeners"])
+        return {address.name: address for address in parsed}
+
+    def flush_interval_ms(self, durability: Durability) -> int:
+        """How old the oldest unflushed batch may get."""
+        given: int = self.values["cauce.flush.interval.ms"]
+        return given if given >= 0 else 250 if durability == "object" else 5000
+
+    def flush_bytes(self, durability: Durability) -> int:
+        """How many bytes are flushed at once."""
+        given: int = self.values["cauce.flush.bytes"]
+        return given if given >= 0 else 8 << 20 if durability == "object" else 64 << 20
+
+    @property
+    def wire_limits(self) -> WireLimits:
+        """What the node accepts from the network."""
+        per_ip: int = self.values["max.connections.per.ip"]
+        return WireLimits(
+            max_frame_bytes=self.values["socket.request.max.bytes"],
+            max_connections=self.values["max.connections"],
+            max_connections_per_ip=0 if per_ip == 2**31 - 1 else per_ip,
+            max_bytes_per_node=self.values["queued.max.request.bytes"],
+            idle_seconds=self.values["connections.max.idle.ms"] / 1000,
+        )
+
+
+def load_settings(
+    flags: Mapping[str, str], file: Path | None = None, environment: Mapping[str, str] | None = None
+) -> Settings:
+    """Settings from flags, then the environment, then the file, then the defaults.
+
+    Raises `BadStart` that names the setting, where it came from, and what to write instead.
+    """
+    given: dict[str, tuple[str, str]] = {}
+    for source, texts in (
+        (f"the file {file}", _from_file(file)),
+        ("the environment", _from_environment(os.environ if environment is None else environment)),
+        ("a flag", flags),
+    ):
+        given.update({name: (text, source) for name, text in texts.items()})
+    values: dict[str, Any] = {}
+    for name, definition in SETTINGS.items():
+        text, source = given.pop(name, (definition.default, "the default"))
+        try:
+            values[name] = definition.parse(text)
+            if name in ("listeners", "advertised.listeners"):
+                for address in values[name]:
+                    parse_listener(address)
+        except BadValue as problem:
+            raise BadStart(f"{name}={text!r} from {source} {problem}") from None
+    for name, (_, source) in given.items():
+        raise BadStart(f"there is no setting {name!r} (from {source}){_nearest(name)}; docs/settings.md lists them")
+    settings = Settings(values, *_provenance(flags, file, environment))
+    _check_together(settings)
+    return settings
+
+
+def _provenance(
+    flags: Mapping[str, str], file: Path | None, environment: Mapping[str, str] | None
+) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    texts = {name: definition.default for name, definition in SETTINGS.items()}
+    origin: dict[str, str] = {}
+    variables = _from_environment(os.environ if environment is None else environment)
+    for source, rows in ((f"file {file}", _from_file(file)), ("environment", variables), ("flag", flags)):
+        texts.update(rows)
+        origin.update(dict.fromkeys(rows, source))
+    return texts, origin
+
+
+def _from_file(file: Path | None) -> dict[str, str]:
+    if file is None:
+        return {}
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadStart(f"the settings file {file} cannot be read: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise BadStart(f"the settings file {file} is not TOML: {error}") from None
+    return {name: _as_text(value) for name, value in _flat(table)}
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for name, value in table.items():
+        if isinstance(value, dict):
+            rows.extend(_flat(value, f"{prefix}{name}."))
+        else:
+            rows.append((prefix + name, value))
+    return rows
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return str(value)
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    names = {variable(name): name for name in SETTINGS}
+    rows = {}
+    for key, text in environment.items():
+        if key in names:
+            rows[names[key]] = text
+        elif key.startswith(_PREFIX) and key not in _OTHER_VARIABLES:
+            rows[key] = text  # refused below by its own name, with the nearest one
+    return rows
+
+
+def _nearest(name: str) -> str:
+    candidates = {**{key: key for key in SETTINGS}, **{variable(key): variable(key) for key in SETTINGS}}
+    found = difflib.get_close_matches(name, candidates, n=1, cutoff=0.5)
+    return f"; did you mean {found[0]}" if found else ""
+
+
+def _check_together(settings: Settings) -> None:
+    names = [listener.name for listener in settings.listeners]
+    if len(set(names)) != len(names):
+        raise BadStart("listeners names one listener twice; give each NAME://HOST:PORT its own name")
+    unknown = set(settings.advertised_listeners) - set(names)
+    if unknown:
+        raise BadStart(
+            f"advertised.listeners names {min(unknown)}, which listeners does not; it has {', '.join(names)}"
+        )
+    for listener in settings.listeners:
+        advertised = settings.advertised_listeners.get(listener.name)
+        if advertised is None and listener.host in ("", "0.0.0.0", "::"):
+            raise BadStart(
+                f"listener {listener} has no address that clients could be told; "
+                f"set advertised.listeners={listener.name}://HOST:{listener.port}"
+            )
+    if (
+        "ingest" in settings["cauce.roles"]
+        and settings["cauce.redis"] == ""
+        and not settings.bucket.startswith("file:")
+    ):
+        raise BadStart("a bucket that nodes share needs a Redis that they share; set cauce.redis=redis://HOST:6379")
