@@ -98,9 +98,9 @@ def settings_markdown() -> str:
     lines = [
         "# Settings of a node",
         "",
-        "Made by `python -m infra.settings_table > docs/settings.md`. A setting is given as a flag (`--set NAME=VALUE`),",
-        "else as an environment variable (`CAUCE_` and the name in capitals, dots as underscores, a leading `cauce.`",
-        "left out), else in a TOML file (`--config FILE`, a quoted key a line).",
+        "Made by `python -m infra.settings_table > docs/settings.md`. A setting is given as a flag",
+        "(`--set NAME=VALUE`), else as an environment variable (`CAUCE_` and the name in capitals, dots as",
+        "underscores, a leading `cauce.` left out), else in a TOML file (`--config FILE`, a quoted key a line).",
         "",
         "| name | type | default | |",
         "|---|---|---|---|",
