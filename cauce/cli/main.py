@@ -1,0 +1,29 @@
+"""The `cauce` command: puts the commands together. Heavy imports stay inside the commands that need them."""
+
+import typer
+
+from cauce.cli import bucket, group, topic
+from cauce.cli.consume import consume
+from cauce.cli.node import node
+from cauce.cli.produce import produce
+from cauce.cli.up import up
+
+app = typer.Typer(
+    help="A Kafka-compatible log service whose storage is an object store.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(up)
+app.command()(node)
+app.command()(produce)
+app.command()(consume)
+app.add_typer(topic.app, name="topic")
+app.add_typer(group.app, name="group")
+app.add_typer(bucket.app, name="bucket")
+
+
+def main() -> None:
+    """Entry point of the `cauce` command."""
+    app()

@@ -1,0 +1,62 @@
+"""Runs a node in the foreground until SIGTERM or Ctrl-C: shared by `cauce up` and `cauce node`."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+from cauce.cli.output import fail
+
+
+def parse_settings(words: list[str] | None) -> dict[str, str]:
+    """NAME=VALUE words as settings."""
+    settings = {}
+    for word in words or ():
+        name, equals, value = word.partition("=")
+        if not equals:
+            fail(f"--set {word!r} is not NAME=VALUE, for example --set num.partitions=6")
+        settings[name.strip()] = value.strip()
+    return settings
+
+
+def serve(flags: Mapping[str, str], file: Path | None, greet: bool) -> None:
+    """Start the node, say where it listens, and stay until told to stop."""
+    from cauce.node import Node
+    from infra.log import set_up_logging
+    from infra.settings import Settings, load_settings
+
+    async def run(settings: Settings) -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        node = Node(settings)
+        await node.start()
+        try:
+            _tell(node, greet)
+            await node.run_until(stop)
+        finally:
+            await node.stop()
+
+    settings = load_settings(flags, file)
+    set_up_logging(settings["cauce.log.level"], settings["cauce.log.format"])
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(run(settings))
+
+
+def _tell(node: "Node", greet: bool) -> None:  # noqa: F821
+    first = next(iter(node.endpoints.values()))
+    lines = [f"Cauce {node.node_id} listening on {first}"]
+    lines += [f"  {name} on {address}" for name, address in list(node.endpoints.items())[1:]]
+    lines.append(f"  bucket {node.bucket}, health and metrics on http://{node.http_address}")
+    if greet:
+        flag = "" if first == "127.0.0.1:9092" else f" -b {first}"
+        lines += [
+            "Try it in another terminal:",
+            f"  cauce topic create greetings{flag}",
+            f"  echo hello | cauce produce greetings{flag}",
+            f"  cauce consume greetings{flag}",
+            "Ctrl-C stops it; what was written stays.",
+        ]
+    print("\n".join(lines), flush=True)

