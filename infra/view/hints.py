@@ -1,0 +1,53 @@
+"""Wake-ups over publish and subscribe: quick, and allowed to get lost. Polling the generation stays the truth."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+from redis.exceptions import RedisError
+
+_RECONNECT_S = 1.0
+
+
+class HintListener:
+    """Subscribes on first use and stays subscribed; every hint, and every return of the connection, wakes who waits."""
+
+    def __init__(self, client: Any, channel: bytes) -> None:
+        """`client`: a redis.asyncio client of one server (a cluster passes messages on to every server)."""
+        self._client = client
+        self._channel = channel
+        self._hint = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def wait(self, timeout_s: float) -> bool:
+        """True when a hint came since the last call; False when the time is out. Never raises for a lost connection."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._listen())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hint.wait(), timeout_s)
+        came = self._hint.is_set()
+        self._hint.clear()
+        return came
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                await self._receive()
+            except (RedisError, OSError):
+                await asyncio.sleep(_RECONNECT_S)
+
+    async def _receive(self) -> None:
+        async with self._client.pubsub() as messages:
+            await messages.subscribe(self._channel)
+            while True:
+                # The confirmation of the subscription counts as a hint: some may have been lost before it.
+                if await messages.get_message(timeout=None) is not None:
+                    self._hint.set()
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        await self._client.aclose()

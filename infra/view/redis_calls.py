@@ -1,0 +1,140 @@
+"""The connection to Redis under the view: keys, scripts, reads that notice a wipe, foreign errors translated.
+
+A script or read whose answer was lost is never sent again from here: the caller repeats it, every script allows that.
+Knows nothing of what the keys hold.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Iterator, Sequence
+from importlib import resources
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+
+from infra.clock import SYSTEM_CLOCK, Clock
+from infra.errors import Unavailable
+from infra.view.port import ViewLost
+
+_WITHOUT_PRELUDE = frozenset({"lock", "begin_wipe"})
+_PAGE = 1_000  # fields of a hash in one HSCAN: a fraction of a millisecond of Redis's one thread
+_CONNECTIONS = 16
+
+Argument = bytes | str | int
+
+
+class _Script:
+    """A Lua script of this package, with the prelude, and the hash Redis knows it by."""
+
+    def __init__(self, name: str) -> None:
+        folder = resources.files("infra.view") / "scripts"
+        prelude = "" if name in _WITHOUT_PRELUDE else (folder / "prelude.lua").read_text("utf-8")
+        self.text = prelude + (folder / f"{name}.lua").read_text("utf-8")
+        self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+@contextlib.contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turn Redis's and the socket's errors into `Unavailable`."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise Unavailable(f"Redis, {doing}: {error!r}") from error
+
+
+def open_redis(url: str, timeout_s: float, answer_timeout_s: float | None) -> Any:
+    """A client for redis://, rediss:// or unix://; with +cluster before :// it follows a Redis Cluster's slots.
+
+    timeout_s: for connecting and for a free connection; answer_timeout_s: for an answer, None waits for ever.
+    """
+    settings: dict[str, Any] = {
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": answer_timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "protocol": 2,
+    }
+    scheme, separator, rest = url.partition("://")
+    if scheme.endswith("+cluster"):
+        return RedisCluster.from_url(scheme.removesuffix("+cluster") + separator + rest, **settings)
+    pool = BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS, timeout=timeout_s, **settings)
+    return Redis.from_pool(pool)
+
+
+class RedisCalls:
+    """Base of the view's parts: one Redis, one cluster, one token (the incarnation that calls are made under)."""
+
+    def __init__(self, url: str, cluster_id: str, timeout_s: float = 5.0, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.url = url
+        self._prefix = f"{{cauce:{cluster_id}}}:"
+        self._timeout_s = timeout_s
+        self._client = open_redis(url, timeout_s, timeout_s)
+        self._scripts: dict[str, _Script] = {}
+        self._token = ""
+        self._writer = clock.token()  # names this client's spare keys
+
+    def _key(self, name: str, of: bytes = b"") -> bytes:
+        """`{cauce:<cluster id>}:<name>`, or `…:<name>:<of>`."""
+        key = (self._prefix + name).encode()
+        return key + b":" + of if of else key
+
+    @property
+    def _hints(self) -> bytes:
+        return self._key("hints")
+
+    async def _eval(self, name: str, keys: Sequence[bytes], arguments: Sequence[Argument]) -> Any:
+        """Run a script as it is; loads it when Redis does not know it yet."""
+        script = self._scripts.get(name)
+        if script is None:
+            script = self._scripts[name] = _Script(name)
+        with translated(name):
+            try:
+                return await self._client.evalsha(script.sha, len(keys), *keys, *arguments)
+            except NoScriptError:
+                return await self._client.eval(script.text, len(keys), *keys, *arguments)
+
+    async def _run(self, name: str, keys: Sequence[bytes], *arguments: Argument) -> list[Any]:
+        """Run a script under the token. Answers what it answered, the verdict first. Raises `ViewLost`."""
+        every = (self._key("incarnation"), self._key("recovery"), *keys)
+        answer: list[Any] = await self._eval(name, every, (self._token or "none", *arguments))
+        if answer[0] == b"lost":
+            raise ViewLost(f"{name}: the view is empty or of another incarnation than {self._token or 'none'}")
+        return answer
+
+    async def _change(self, name: str, keys: Sequence[bytes], *arguments: Argument) -> list[Any]:
+        """Like `_run`, for scripts that may raise the generation and give a hint."""
+        return await self._run(name, (self._key("generation"), *keys), self._hints, *arguments)
+
+    async def _read(self, *commands: tuple[Argument, ...]) -> list[Any]:
+        """Answers of plain commands. The incarnation is read after them: had they met a wiped view, it would show."""
+        with translated("reading"):
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for command in commands:
+                    pipeline.execute_command(*command)
+                pipeline.execute_command("GET", self._key("incarnation"))
+                pipeline.execute_command("GET", self._key("recovery"))
+                answers: list[Any] = await pipeline.execute()
+        if (answers[-2] or answers[-1] or b"") != self._token.encode() or not self._token:
+            raise ViewLost(f"the view is empty or of another incarnation than {self._token or 'none'}")
+        return answers[:-2]
+
+    async def _pages(self, key: bytes, match: bytes = b"*") -> AsyncIterator[dict[bytes, bytes]]:
+        """A hash in pages, so that Redis is never busy with it for long; a field may come twice."""
+        cursor: Any = 0
+        while True:
+            ((cursor, page),) = await self._read(("HSCAN", key, cursor, "MATCH", match, "COUNT", _PAGE))
+            if not isinstance(page, dict):  # the raw answer of some clients: field, value, field, value …
+                page = dict(zip(page[::2], page[1::2], strict=True))
+            yield page
+            if int(cursor) == 0:
+                return
+
+    async def _scan(self, key: bytes, match: bytes = b"*") -> dict[bytes, bytes]:
+        """A whole hash, in pages."""
+        fields: dict[bytes, bytes] = {}
+        async for page in self._pages(key, match):
+            fields.update(page)
+        return fields
