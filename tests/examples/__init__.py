@@ -1,0 +1,1 @@
+"""The examples of the repository, run as a user runs them."""
