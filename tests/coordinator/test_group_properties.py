@@ -58,6 +58,20 @@ class GroupMachine(RuleBasedStateMachine):
         )
         self.join_tickets.add(client.waiting)
 
+    @rule(who=st.sets(clients, min_size=2))
+    def join_together(self, who: set[int]) -> None:
+        """Brings a group beyond its first generation more often than chance would."""
+        for one in sorted(who):
+            self.join(one, PROTOCOLS[0], False, False)
+        self.driven.pass_time(3_000)
+        self.clients_believe_their_answers()
+
+    @rule(who=st.sets(clients, min_size=2), leader_too=st.booleans(), complete=st.booleans())
+    def sync_together(self, who: set[int], leader_too: bool, complete: bool) -> None:
+        for one in sorted(who, reverse=True):  # so that the leader is not always first
+            if leader_too or not self.clients[one].leads:
+                self.sync(one, complete)
+
     @rule(who=clients)
     def restart(self, who: int) -> None:
         self.clients[who] = Client(self.clients[who].instance_id)
@@ -159,4 +173,4 @@ class GroupMachine(RuleBasedStateMachine):
 
 
 TestGroup = GroupMachine.TestCase
-TestGroup.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+TestGroup.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)

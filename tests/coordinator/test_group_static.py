@@ -11,7 +11,10 @@ def test_a_static_member_comes_back_without_a_rebalance() -> None:
     group = DrivenGroup()
     leader, follower = group.stable(2, instances=True)
     instance_id = follower.rpartition("-")[0]
+    group.pass_time(SESSION_MS - 1)
+    group.heartbeat(leader, instance_id=leader.rpartition("-")[0])
     answer = group.joins[group.join(instance_id=instance_id)]
+    group.pass_time(SESSION_MS - 1)  # its session began anew
     assert (answer.error, answer.generation, answer.leader) == (ErrorCode.NONE, 1, leader)
     assert answer.member_id != follower
     assert group.group.state is GroupState.STABLE
