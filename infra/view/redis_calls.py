@@ -4,13 +4,14 @@ A script or read whose answer was lost is never sent again from here: the caller
 Knows nothing of what the keys hold.
 """
 
+import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from importlib import resources
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -22,7 +23,7 @@ from infra.view.port import ViewLost
 
 _WITHOUT_PRELUDE = frozenset({"lock", "begin_wipe"})
 _PAGE = 1_000  # fields of a hash in one HSCAN: a fraction of a millisecond of Redis's one thread
-_CONNECTIONS = 16
+_AT_ONCE = 16  # calls in the air, a connection each; Redis works through them one by one anyway
 
 Argument = bytes | str | int
 
@@ -37,19 +38,10 @@ class _Script:
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
-@contextlib.contextmanager
-def translated(doing: str) -> Iterator[None]:
-    """Turn Redis's and the socket's errors into `Unavailable`."""
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise Unavailable(f"Redis, {doing}: {error!r}") from error
-
-
 def open_redis(url: str, timeout_s: float, answer_timeout_s: float | None) -> Any:
     """A client for redis://, rediss:// or unix://; with +cluster before :// it follows a Redis Cluster's slots.
 
-    timeout_s: for connecting and for a free connection; answer_timeout_s: for an answer, None waits for ever.
+    timeout_s: for connecting; answer_timeout_s: for an answer, None waits for ever.
     """
     settings: dict[str, Any] = {
         "retry": Retry(NoBackoff(), 0),
@@ -60,8 +52,7 @@ def open_redis(url: str, timeout_s: float, answer_timeout_s: float | None) -> An
     scheme, separator, rest = url.partition("://")
     if scheme.endswith("+cluster"):
         return RedisCluster.from_url(scheme.removesuffix("+cluster") + separator + rest, **settings)
-    pool = BlockingConnectionPool.from_url(url, max_connections=_CONNECTIONS, timeout=timeout_s, **settings)
-    return Redis.from_pool(pool)
+    return Redis.from_url(url, **settings)
 
 
 class RedisCalls:
@@ -72,6 +63,7 @@ class RedisCalls:
         self._prefix = f"{{cauce:{cluster_id}}}:"
         self._timeout_s = timeout_s
         self._client = open_redis(url, timeout_s, timeout_s)
+        self._turns = asyncio.Semaphore(_AT_ONCE)
         self._scripts: dict[str, _Script] = {}
         self._token = ""
         self._writer = clock.token()  # names this client's spare keys
@@ -85,12 +77,27 @@ class RedisCalls:
     def _hints(self) -> bytes:
         return self._key("hints")
 
+    @contextlib.asynccontextmanager
+    async def _turn(self, doing: str) -> AsyncIterator[None]:
+        """One call's turn. Turns Redis's and the socket's errors, and a turn that does not come, into `Unavailable`."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise Unavailable(f"Redis, {doing}: too many calls are waiting for an answer") from None
+        try:
+            yield
+        except (RedisError, OSError) as error:
+            raise Unavailable(f"Redis, {doing}: {error!r}") from error
+        finally:
+            self._turns.release()
+
     async def _eval(self, name: str, keys: Sequence[bytes], arguments: Sequence[Argument]) -> Any:
         """Run a script as it is; loads it when Redis does not know it yet."""
         script = self._scripts.get(name)
         if script is None:
             script = self._scripts[name] = _Script(name)
-        with translated(name):
+        async with self._turn(name):
             try:
                 return await self._client.evalsha(script.sha, len(keys), *keys, *arguments)
             except NoScriptError:
@@ -110,13 +117,12 @@ class RedisCalls:
 
     async def _read(self, *commands: tuple[Argument, ...]) -> list[Any]:
         """Answers of plain commands. The incarnation is read after them: had they met a wiped view, it would show."""
-        with translated("reading"):
-            async with self._client.pipeline(transaction=False) as pipeline:
-                for command in commands:
-                    pipeline.execute_command(*command)
-                pipeline.execute_command("GET", self._key("incarnation"))
-                pipeline.execute_command("GET", self._key("recovery"))
-                answers: list[Any] = await pipeline.execute()
+        async with self._turn("reading"), self._client.pipeline(transaction=False) as pipeline:
+            for command in commands:
+                pipeline.execute_command(*command)
+            pipeline.execute_command("GET", self._key("incarnation"))
+            pipeline.execute_command("GET", self._key("recovery"))
+            answers: list[Any] = await pipeline.execute()
         if (answers[-2] or answers[-1] or b"") != self._token.encode() or not self._token:
             raise ViewLost(f"the view is empty or of another incarnation than {self._token or 'none'}")
         return answers[:-2]

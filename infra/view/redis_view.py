@@ -10,7 +10,7 @@ All keys of a cluster share one hash tag, `{cauce:<cluster id>}`, so that script
 
 from infra.view.hints import HintListener
 from infra.view.port import ViewLost
-from infra.view.redis_calls import open_redis, translated
+from infra.view.redis_calls import open_redis
 from infra.view.redis_catalogue import RedisCatalogue
 from infra.view.redis_extents import RedisExtents
 from infra.view.redis_members import RedisMembers
@@ -29,7 +29,7 @@ class RedisView(RedisMembers, RedisCatalogue, RedisExtents, RedisOffsets):
 
     async def incarnation(self) -> str | None:
         """The current incarnation, None when the view is empty (wiped)."""
-        with translated("reading the incarnation"):
+        async with self._turn("reading the incarnation"):
             found = await self._client.get(self._key("incarnation"))
         return None if found is None else found.decode()
 

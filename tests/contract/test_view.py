@@ -1,4 +1,4 @@
-"""What every view promises, on the memory twin and on a real Valkey (also one that checks the slots of a cluster)."""
+"""What every view promises, on the memory twin, on a real Valkey and on one that runs as a Redis Cluster."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -18,7 +18,7 @@ from infra.view.memory_server import MemoryServer
 from infra.view.port import OffsetChanges, OffsetRow, PublishedPartition, ViewLost
 from infra.view.redis_view import RedisView
 from tests.view.builders import P0, P1, SESSION, TOPIC, extent, flushed, lease, live, producer, segment_key
-from tests.view.redis_server import RunningRedis, running_redis
+from tests.view.redis_server import RunningRedis, flush, running_cluster, running_redis
 
 TTL_MS = 60_000
 HUGE = 2**62 + 1  # offsets that a Lua number cannot hold
@@ -49,14 +49,15 @@ class MemoryHarness:
 
 
 class RedisHarness:
-    def __init__(self, running: RunningRedis) -> None:
-        self.running = running
+    def __init__(self, url: str, plain_url: str) -> None:
+        self.url = url
+        self.plain_url = plain_url
 
     def connect(self) -> Any:
-        return RedisView(self.running.url, "test")
+        return RedisView(self.url, "test")
 
     def wipe(self) -> None:
-        self.running.flush()
+        flush(self.plain_url)
 
     async def lapse(self, ttl_ms: int) -> None:
         await asyncio.sleep(ttl_ms / 1000 + 0.005)  # Redis's clock is the real one; asked for with short times only
@@ -68,13 +69,24 @@ def running() -> Iterator[RunningRedis]:
         yield server
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[str]:
+    with running_cluster() as address:
+        yield address
+
+
+@pytest.fixture(params=["memory", "redis", "cluster"])
 def harness(request: pytest.FixtureRequest) -> Any:
     if request.param == "memory":
         return MemoryHarness()
-    server: RunningRedis = request.getfixturevalue("running")
-    server.flush()
-    return RedisHarness(server)
+    if request.param == "redis":
+        url = request.getfixturevalue("running").url
+        harness = RedisHarness(url, url)
+    else:
+        address = request.getfixturevalue("cluster")
+        harness = RedisHarness(f"redis+cluster://{address}", f"redis://{address}")
+    harness.wipe()
+    return harness
 
 
 @asynccontextmanager
@@ -707,7 +719,7 @@ def test_no_answer_is_unavailable(harness: Any) -> None:
 
 def test_clusters_on_one_server_do_not_meet(running: RunningRedis) -> None:
     async def run() -> None:
-        running.flush()
+        flush(running.url)
         one, two = RedisView(running.url, "one"), RedisView(running.url, "two")
         for view in (one, two):
             assert await view.begin_rebuild("x", TTL_MS)

@@ -2,14 +2,23 @@
 
 import asyncio
 import contextlib
+import socket
+import subprocess
 import tempfile
 import threading
-from collections.abc import Coroutine, Iterator
+import time
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import redis
 
-from infra.view.embedded import EmbeddedRedis
+from infra.view.embedded import EmbeddedRedis, find_server
+
+
+def flush(url: str) -> None:
+    """Forget everything."""
+    with contextlib.closing(redis.Redis.from_url(url)) as client:
+        client.flushall()
 
 
 class RunningRedis:
@@ -28,11 +37,6 @@ class RunningRedis:
     def call(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
-    def flush(self) -> None:
-        """Forget everything."""
-        with contextlib.closing(redis.Redis.from_url(self.url)) as client:
-            client.flushall()
-
     def end(self) -> None:
         self.call(self.server.stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -50,3 +54,39 @@ def running_redis() -> Iterator[RunningRedis]:
             yield running
         finally:
             running.end()
+
+
+@contextlib.contextmanager
+def running_cluster() -> Iterator[str]:
+    """The address (host:port) of a Redis Cluster of one server that has all slots."""
+    with tempfile.TemporaryDirectory(prefix="cauce-") as folder:
+        port, bus = _free_ports()
+        flags = {"port": port, "cluster-port": bus, "bind": "127.0.0.1", "dir": folder, "cluster-enabled": "yes"}
+        words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
+        server = subprocess.Popen([find_server(), *words, "--save", ""], stdout=subprocess.DEVNULL)
+        try:
+            with contextlib.closing(redis.Redis(port=port)) as connection:
+                client: Any = connection
+                _wait_for(lambda: client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383))
+                _wait_for(lambda: client.execute_command("CLUSTER", "INFO")["cluster_state"] == "ok")
+            yield f"127.0.0.1:{port}"
+        finally:
+            server.kill()
+            server.wait()
+
+
+def _free_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], two.getsockname()[1]
+
+
+def _wait_for(done: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with contextlib.suppress(redis.RedisError):
+            if done():
+                return
+        time.sleep(0.02)
+    raise AssertionError("the cluster does not come up")
