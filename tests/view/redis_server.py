@@ -68,7 +68,7 @@ def running_cluster() -> Iterator[str]:
             with contextlib.closing(redis.Redis(port=port)) as connection:
                 client: Any = connection
                 _wait_for(lambda: client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383))
-                _wait_for(lambda: client.execute_command("CLUSTER", "INFO")["cluster_state"] == "ok")
+                _wait_for(lambda: client.cluster("INFO")["cluster_state"] == "ok")
             yield f"127.0.0.1:{port}"
         finally:
             server.kill()
