@@ -215,9 +215,3 @@ def _check_together(settings: Settings) -> None:
                 f"listener {listener} has no address that clients could be told; "
                 f"set advertised.listeners={listener.name}://HOST:{listener.port}"
             )
-    if (
-        "ingest" in settings["cauce.roles"]
-        and settings["cauce.redis"] == ""
-        and not settings.bucket.startswith("file:")
-    ):
-        raise BadStart("a bucket that nodes share needs a Redis that they share; set cauce.redis=redis://HOST:6379")

@@ -35,4 +35,4 @@ def node(
         "broker.rack": rack,
     }
     flags.update({name: text for name, text in given.items() if text is not None})
-    serve(flags, config, greet=False)
+    serve(flags, config, alone=False)

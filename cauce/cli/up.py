@@ -25,4 +25,4 @@ def up(
         flags["cauce.data"] = str(data)
     if listen is not None:
         flags["listeners"] = f"PLAINTEXT://{listen}"
-    serve(flags, config, greet=True)
+    serve(flags, config, alone=True)
