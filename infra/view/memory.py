@@ -10,7 +10,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from typing import TypeVar
 from uuid import UUID
 
-from infra.errors import Fenced, Unavailable
+from infra.errors import Corrupt, Fenced, Unavailable
 from infra.partition import Lease, PartitionId, SessionId
 from infra.segment.extent import FlushedExtent
 from infra.view.memory_partition import MemoryPartition
@@ -218,9 +218,11 @@ class MemoryView:
         return offsets
 
     async def apply_offsets(self, lease: Lease, changes: OffsetChanges) -> None:
-        """Move forward to `changes.upto`, atomically. Raises `Fenced`."""
+        """Move forward to `changes.upto`, atomically. Raises `Fenced`, `Corrupt` for a gap."""
         offsets = self._offsets(lease)
         if changes.upto > offsets.upto:
+            if offsets.upto < changes.since:
+                raise Corrupt(f"less than offset {changes.since} of {lease.partition} is applied in the view")
             _apply(offsets.rows, changes.offsets)
             _apply(offsets.groups, changes.groups)
             offsets.upto, offsets.leader_epoch = changes.upto, lease.leader_epoch

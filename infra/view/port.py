@@ -59,6 +59,7 @@ class OffsetChanges:
     upto: int
     offsets: Mapping[OffsetKey, OffsetRow | None] = field(default_factory=dict)
     groups: Mapping[str, bytes | None] = field(default_factory=dict)  # group → its metadata record value
+    since: int = 0  # what must have been applied before, at least: the stretch begins there
 
 
 class View(Protocol):
@@ -136,7 +137,9 @@ class View(Protocol):
     async def apply_offsets(self, lease: Lease, changes: OffsetChanges) -> None:
         """Move the materialised view of one `__consumer_offsets` partition forward to `changes.upto`, atomically.
 
-        An `upto` at or below the applied one changes nothing; a lower leader epoch than the known one raises `Fenced`.
+        An `upto` at or below the applied one changes nothing; a lower leader epoch than the known one raises `Fenced`;
+        `Corrupt` says that less than `changes.since` is applied (the view has forgotten something: reset it and apply
+        everything).
         """
 
     async def load_offsets(self, partition: PartitionId) -> OffsetChanges:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from infra.errors import Fenced, Unavailable
+from infra.errors import Corrupt, Fenced, Unavailable
 from infra.partition import Lease, PartitionId
 from infra.view.packing import (
     pack_int64,
@@ -23,15 +23,16 @@ class RedisOffsets(RedisCalls):
     """`View`'s calls about materialised consumer offsets."""
 
     async def apply_offsets(self, lease: Lease, changes: OffsetChanges) -> None:
-        """Move forward to `changes.upto`, atomically. Raises `Fenced`. Keep one call to a few thousand rows."""
+        """Move forward to `changes.upto`, atomically. Raises `Fenced`, `Corrupt` (a gap). Some thousand rows a call."""
         rows = {pack_offset_key(key): None if row is None else pack_offset(row) for key, row in changes.offsets.items()}
         groups = {group.encode(): value for group, value in changes.groups.items()}
         name = partition_name(lease.partition)
-        arguments = (*_changes(rows), *_changes(groups))
-        answer = await self._run(
-            "apply_offsets", self._offset_keys(name), name, pack_int64(changes.upto), lease.leader_epoch, *arguments
-        )
+        upto, since = pack_int64(changes.upto), pack_int64(changes.since)
+        arguments = (name, upto, lease.leader_epoch, since, *_changes(rows), *_changes(groups))
+        answer = await self._run("apply_offsets", self._offset_keys(name), *arguments)
         _raise_when_fenced(answer, lease)
+        if answer[0] == b"gap":
+            raise Corrupt(f"less than offset {changes.since} of {lease.partition} is applied in the view")
 
     async def reset_offsets(self, lease: Lease) -> None:
         """Forget all of one partition, when its log ends below what was applied (unclean election). Raises `Fenced`."""

@@ -641,6 +641,22 @@ def test_consumer_offsets_move_forward_only(harness: Any) -> None:
     check(harness, body)
 
 
+def test_a_stretch_that_does_not_follow_on_is_refused(harness: Any) -> None:
+    async def body(view: Any) -> None:
+        a, b = ("g", "t", 0), ("g", "t", 1)
+        with pytest.raises(Corrupt):
+            await view.apply_offsets(lease(1), OffsetChanges(5, {a: row(1)}, since=1))
+        assert await view.load_offsets(P0) == OffsetChanges(0)
+        await view.apply_offsets(lease(1), OffsetChanges(5, {a: row(1)}, since=0))
+        await view.apply_offsets(lease(1), OffsetChanges(8, {b: row(2)}, since=3))
+        with pytest.raises(Corrupt):
+            await view.apply_offsets(lease(1), OffsetChanges(12, {a: row(3)}, since=9))
+        await view.apply_offsets(lease(1), OffsetChanges(8, {a: row(3)}, since=8))  # applied already: not looked at
+        assert await view.load_offsets(P0) == OffsetChanges(8, {a: row(1), b: row(2)})
+
+    check(harness, body)
+
+
 def test_an_older_coordinator_applies_nothing(harness: Any) -> None:
     async def body(view: Any) -> None:
         key = ("g", "t", 0)
