@@ -1,0 +1,85 @@
+"""A node's data folder: locked while the node runs, and the place where its node id is kept.
+
+<data>/node.json    format version, node id
+<data>/lock         held by the running node
+<data>/wal/         the WAL
+<data>/bucket/      the folder bucket, unless another is named
+<data>/redis/       the embedded Valkey's data, unless a Redis is named
+"""
+
+import fcntl
+import json
+import os
+from pathlib import Path
+
+from infra.disk import OS_DISK, Disk, opened
+from infra.errors import BadStart
+
+FORMAT = 1
+_IDENTITY = "node.json"
+_DRAFT = "node.json.new"
+
+
+class DataFolder:
+    """One folder, of one running node."""
+
+    def __init__(self, path: Path, disk: Disk = OS_DISK) -> None:
+        self.path = path
+        self._disk = disk
+        self._lock: int | None = None
+
+    @property
+    def wal(self) -> Path:
+        """Folder of the WAL."""
+        return self.path / "wal"
+
+    @property
+    def redis(self) -> Path:
+        """Folder of the embedded Valkey."""
+        return self.path / "redis"
+
+    def lock(self) -> None:
+        """Make the folder and hold it. Raises `BadStart` when another node does, or it cannot be written."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise BadStart(f"the data folder {self.path} cannot be used: {error.strerror}; name another") from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            self._lock = None
+            raise BadStart(
+                f"a node is running on the data folder {self.path}; stop it, or name another folder"
+            ) from None
+
+    def unlock(self) -> None:
+        """Let go of the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def node_id(self) -> int | None:
+        """The id that a node on this folder had, None when there was none. Raises `BadStart` for a newer format."""
+        file = self.path / _IDENTITY
+        try:
+            kept = json.loads(file.read_bytes())
+            version, node_id = int(kept["version"]), int(kept["node_id"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadStart(f"{file} cannot be read ({error}); restore it, or name another data folder") from None
+        if version > FORMAT:
+            raise BadStart(f"{file} has format {version}, this release knows up to {FORMAT}; use a newer release")
+        return node_id
+
+    def keep_node_id(self, node_id: int) -> None:
+        """Remember the id, durably."""
+        body = json.dumps({"version": FORMAT, "node_id": node_id}).encode()
+        with opened(self._disk.open(self.path / _DRAFT, create=True)) as file:
+            file.truncate(0)
+            file.pwrite([body], 0)
+            file.sync()
+        self._disk.rename(self.path / _DRAFT, self.path / _IDENTITY)
+        self._disk.sync_folder(self.path)
