@@ -1,0 +1,31 @@
+"""`cluster.json`: the cluster's id, made by the first node that opens an empty bucket."""
+
+from base64 import urlsafe_b64encode
+
+from infra.clock import Clock
+from infra.cluster.records import ClusterRecord
+from infra.errors import Exists, NotFound
+from infra.object_key import CLUSTER
+from infra.store.port import ObjectStore
+
+
+def new_cluster_id(clock: Clock) -> str:
+    """A random UUID in 22 letters, as Kafka writes them; never one that begins with a dash."""
+    while True:
+        text = urlsafe_b64encode(clock.uuid().bytes).decode().rstrip("=")
+        if not text.startswith("-"):
+            return text
+
+
+async def open_cluster(store: ObjectStore, clock: Clock) -> ClusterRecord:
+    """The bucket's cluster, created when the bucket has none. Raises `BadStart` for a newer format."""
+    try:
+        return ClusterRecord.decode(await store.get(CLUSTER), CLUSTER)
+    except NotFound:
+        pass
+    record = ClusterRecord(new_cluster_id(clock))
+    try:
+        await store.create(CLUSTER, record.encode())
+    except Exists:
+        return ClusterRecord.decode(await store.get(CLUSTER), CLUSTER)
+    return record

@@ -1,0 +1,118 @@
+"""Opening sessions: which node id and node epoch a node registers with, by the ledgers and fences in the bucket."""
+
+import asyncio
+from collections.abc import Iterable
+
+from infra.clock import Clock
+from infra.cluster.lease_objects import create_fence, fence_exists
+from infra.cluster.records import SessionRecord
+from infra.cluster.session import NodeDescription, Session
+from infra.errors import BadStart, Exists, Fenced
+from infra.object_key import FENCES, SESSIONS, FenceKey, ObjectKey, SessionKey, parse_key, session_ledger
+from infra.partition import SessionId
+from infra.store.ledger import Ledger
+from infra.store.port import ObjectStore
+from infra.view.port import View
+
+FIRST_NODE_ID = 1
+
+
+async def last_sessions(store: ObjectStore) -> dict[SessionId, bool]:
+    """The newest session of every node id that ever registered → whether it has been ended by a fence."""
+    sessions, fences = await asyncio.gather(_keys(store, SESSIONS), _keys(store, FENCES))
+    last: dict[int, SessionId] = {}
+    for key in sessions:
+        if isinstance(key, SessionKey):
+            last[key.session.node_id] = key.session  # sorted: the newest comes last
+    ended = {key.session for key in fences if isinstance(key, FenceKey)}
+    return {session: session in ended for session in last.values()}
+
+
+def free_node_id(last: Iterable[tuple[SessionId, bool]]) -> int:
+    """The lowest node id that nobody has, or whose last session has ended."""
+    taken = {session.node_id for session, ended in last if not ended}
+    node_id = FIRST_NODE_ID
+    while node_id in taken:
+        node_id += 1
+    return node_id
+
+
+class Registrar:
+    """Opens a node's sessions, one after the other; the node id of the first stays."""
+
+    def __init__(
+        self, store: ObjectStore, view: View, clock: Clock, node: NodeDescription, *, node_id: int | None = None
+    ) -> None:
+        """`node_id` None takes the lowest free one at the first opening."""
+        self._store = store
+        self._view = view
+        self._clock = clock
+        self._node = node
+        self._node_id = node_id
+        self._writer = clock.token()
+        self._trying: int | None = None  # the node id being registered
+        self._record: SessionRecord | None = None  # being created; never sent in two versions
+        self._entered: SessionId | None = None  # in the bucket, not yet in the view
+        self._last: SessionId | None = None
+
+    async def open(self) -> Session:
+        """The next session: its record, a fence for the session of this node id before it, an entry in the view.
+
+        Raises `Unavailable` (call again), `BadStart` when another process uses the node id.
+        """
+        session_id = self._entered or await self._enter()
+        session = Session(self._store, self._view, self._clock, session_id, self._node)
+        try:
+            await session.register()
+        except Fenced:
+            self._last, self._entered = session_id, None
+            raise
+        self._last, self._entered = session_id, None
+        return session
+
+    async def _enter(self) -> SessionId:
+        """Create the session's record; a newest record with our writer word is our own earlier try and counts."""
+        node = self._node
+        if self._record is None:
+            now_ms = self._clock.now_ms()
+            self._record = SessionRecord(dict(node.endpoints), node.rack, node.roles, self._writer, now_ms)
+        session_id = await self._append(self._record)
+        if session_id.node_epoch > 0:
+            before = SessionId(session_id.node_id, session_id.node_epoch - 1)
+            await create_fence(self._store, before, by=session_id)
+        self._node_id, self._record, self._entered = session_id.node_id, None, session_id
+        return session_id
+
+    async def _append(self, record: SessionRecord) -> SessionId:
+        while True:
+            if self._trying is None:
+                self._trying = self._node_id
+            if self._trying is None:
+                self._trying = free_node_id((await last_sessions(self._store)).items())
+            ledger = Ledger(self._store, session_ledger(self._trying))
+            last = await ledger.last()
+            if last is not None and SessionId(self._trying, last.number) != self._last:
+                if SessionRecord.decode(last.body, f"{ledger}/{last.number}").writer == self._writer:
+                    return SessionId(self._trying, last.number)
+                self._check_twin(SessionId(self._trying, last.number))
+                if self._node_id is None and not await fence_exists(self._store, SessionId(self._trying, last.number)):
+                    self._trying = None  # another node has just taken it
+                    continue
+            number = last.number + 1 if last is not None else 0
+            try:
+                await ledger.append(number, record.encode())
+            except Exists:
+                self._trying = None
+                continue
+            return SessionId(self._trying, number)
+
+    def _check_twin(self, newest: SessionId) -> None:
+        if self._last is not None:
+            raise BadStart(
+                f"another process has registered node id {newest.node_id} (session {newest}): give each node an id and "
+                "a data folder of its own"
+            )
+
+
+async def _keys(store: ObjectStore, prefix: str) -> list[ObjectKey]:
+    return [parse_key(info.key) async for info in store.list(prefix)]

@@ -1,0 +1,53 @@
+"""The ledgers of settings: named values of one kind, changed by compare and append; the newest record counts."""
+
+from collections.abc import Callable, Mapping
+
+from infra.cluster.records import NO_CONFIGS, SettingRecord
+from infra.cluster.state import BROKER_CONFIGS
+from infra.object_key import SETTINGS, SettingKey, parse_key, setting_ledger
+from infra.store.ledger import Ledger, LedgerEntry
+from infra.store.port import ObjectStore
+from infra.view.port import View
+
+
+async def all_settings(store: ObjectStore) -> dict[tuple[str, str], LedgerEntry]:
+    """(kind, name) → newest record of every setting in the bucket: for rebuilding a view."""
+    newest: dict[tuple[str, str], int] = {}
+    async for info in store.list(SETTINGS):
+        key = parse_key(info.key)
+        if isinstance(key, SettingKey):
+            newest[key.kind, key.name] = key.version  # sorted: the newest comes last
+    return {
+        (kind, name): await Ledger(store, setting_ledger(kind, name)).get(version)
+        for (kind, name), version in newest.items()
+    }
+
+
+class BrokerConfigLedger:
+    """Broker configs that are altered at run time: by node id as text, or "" for the whole cluster."""
+
+    def __init__(self, store: ObjectStore, view: View) -> None:
+        self._store = store
+        self._view = view
+
+    async def read(self, name: str) -> Mapping[str, str]:
+        """The newest values of one node id or of all."""
+        last = await self._ledger(name).last()
+        return _values(name, last)
+
+    async def alter(self, name: str, change: Callable[[Mapping[str, str]], Mapping[str, str]]) -> Mapping[str, str]:
+        """Replace the values by what `change` makes of the newest ones; what it raises comes out."""
+        entry = await self._ledger(name).append_next(lambda last: _altered(name, last, change))
+        await self._view.put_setting(BROKER_CONFIGS, name, entry.number, entry.body)
+        return _values(name, entry)
+
+    def _ledger(self, name: str) -> Ledger:
+        return Ledger(self._store, setting_ledger(BROKER_CONFIGS, name))
+
+
+def _altered(name: str, last: LedgerEntry | None, change: Callable[[Mapping[str, str]], Mapping[str, str]]) -> bytes:
+    return SettingRecord(dict(change(_values(name, last)))).encode()
+
+
+def _values(name: str, entry: LedgerEntry | None) -> Mapping[str, str]:
+    return NO_CONFIGS if entry is None else SettingRecord.decode(entry.body, f"broker configs of {name!r}").values

@@ -1,0 +1,250 @@
+"""A node's cached picture of its cluster: topics, live nodes, leaders, broker configs; every question without I/O.
+
+It follows the view and is as old as the last answer from there; while the view is away it stays as it was. What it says
+is good for Metadata and for deciding whom to ask. Nobody may append or acknowledge because of it.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+from uuid import UUID
+
+from infra.clock import Clock
+from infra.cluster.records import NO_CONFIGS, SettingRecord, TopicRecord
+from infra.errors import Unavailable
+from infra.partition import Lease, PartitionId, SessionId
+from infra.view.port import LiveSession, View, ViewLost
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5  # how often the view is asked when no hint comes
+BROKER_CONFIGS = "broker"  # kind of setting
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic that exists."""
+
+    topic_id: UUID
+    name: str
+    partitions: int
+    configs: Mapping[str, str]
+    version: int  # of its ledger
+
+    @classmethod
+    def of(cls, version: int, record: TopicRecord) -> "Topic":
+        """As a version of its ledger says."""
+        return cls(record.topic_id, record.name, record.partitions, record.configs, version)
+
+
+@runtime_checkable
+class HintingView(Protocol):
+    """A view that can wake those who wait for changes."""
+
+    async def wait_hint(self, timeout: float) -> bool:
+        """Return when something changed, or after `timeout` seconds."""
+
+
+class ClusterState:
+    """Implements `TopicDirectory`."""
+
+    def __init__(
+        self,
+        view: View,
+        clock: Clock,
+        cluster_id: str,
+        *,
+        recover: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`recover` is awaited when the view has no incarnation: it rebuilds the view, or waits until another has."""
+        self.cluster_id = cluster_id
+        self._view = view
+        self._clock = clock
+        self._recover = recover
+        self._incarnation: str | None = None
+        self._incarnation_since = clock.monotonic()
+        self._generation: int | None = None
+        self._topics: dict[UUID, Topic] = {}
+        self._deleted: set[UUID] = set()
+        self._topic_ids: dict[str, UUID] = {}
+        self._versions: dict[UUID, int] = {}
+        self._settings: dict[str, Mapping[str, str]] = {}  # node id as text, "" for all → broker configs
+        self._nodes: tuple[LiveSession, ...] = ()
+        self._live: frozenset[SessionId] = frozenset()
+        self._leaders: dict[PartitionId, Lease] = {}  # their sessions may have lapsed
+        self._on_change: list[Callable[[], None]] = []
+        self._changed = asyncio.Event()
+
+    # topics
+    def topic_by_name(self, name: str) -> Topic | None:
+        """A topic that exists."""
+        topic_id = self._topic_ids.get(name)
+        return None if topic_id is None else self._topics[topic_id]
+
+    def topic_by_id(self, topic_id: UUID) -> Topic | None:
+        """A topic that exists."""
+        return self._topics.get(topic_id)
+
+    def topics(self) -> list[Topic]:
+        """All topics that exist, by name."""
+        return [self._topics[self._topic_ids[name]] for name in sorted(self._topic_ids)]
+
+    def is_deleted(self, topic_id: UUID) -> bool:
+        """Whether a topic is known to have been deleted; False also for one that nothing is known of."""
+        return topic_id in self._deleted
+
+    # nodes and leaders
+    def nodes(self) -> list[LiveSession]:
+        """Who renews, by node id."""
+        return list(self._nodes)
+
+    def ingest_nodes(self) -> list[int]:
+        """Ids of the live nodes that lead partitions."""
+        return [node.session.node_id for node in self._nodes if "ingest" in node.roles]
+
+    @property
+    def controller_id(self) -> int:
+        """The lowest live ingest node's id, for clients that want to know one; -1 without any."""
+        return min(self.ingest_nodes(), default=-1)
+
+    def leader(self, partition: PartitionId) -> Lease | None:
+        """Who leads, None when nobody live does."""
+        lease = self._leaders.get(partition)
+        return lease if lease is not None and lease.session in self._live else None
+
+    def last_leader(self, partition: PartitionId) -> Lease | None:
+        """The last lease the view knows of, also when its session has lapsed; None when it was released."""
+        return self._leaders.get(partition)
+
+    # configs
+    @property
+    def broker_configs(self) -> Mapping[str, str]:
+        """Cluster-wide broker configs that were altered."""
+        return self._settings.get("", NO_CONFIGS)
+
+    def node_configs(self, node_id: int) -> Mapping[str, str]:
+        """Broker configs that were altered for one node id."""
+        return self._settings.get(str(node_id), NO_CONFIGS)
+
+    # the view's incarnation
+    @property
+    def incarnation(self) -> str | None:
+        """Of the view this picture is from; None before the first refresh."""
+        return self._incarnation
+
+    @property
+    def incarnation_age_seconds(self) -> float:
+        """How long this node has known the view's incarnation."""
+        return self._clock.monotonic() - self._incarnation_since
+
+    # following
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call `callback` after each refresh that brought something new. It must not block."""
+        self._on_change.append(callback)
+
+    async def refresh(self) -> bool:
+        """Ask the view, when its generation has moved; True when something may have changed.
+
+        Raises `Unavailable` when the view does not answer; the picture stays then.
+        """
+        try:
+            return await self._read()
+        except ViewLost:
+            if self._recover is None:
+                raise
+        await self._recover()
+        return await self._read()
+
+    async def run(self) -> None:
+        """Refresh for ever: at each hint, and every half second."""
+        away = False
+        while True:
+            try:
+                await self.refresh()
+                if away:
+                    log.warning("the view answers again")
+                away = False
+            except Unavailable as error:
+                if not away:
+                    log.warning("the view does not answer, its last picture stays: %s", error)
+                away = True
+            await self._wait(away)
+
+    async def wait_until(self, predicate: Callable[[], bool], timeout: float) -> bool:
+        """Wait until the picture fulfils `predicate`, for `timeout` seconds at the most; whether it does."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while not predicate():
+                    await self._changed.wait()
+        return predicate()
+
+    async def _wait(self, away: bool) -> None:
+        if isinstance(self._view, HintingView) and not away:
+            with contextlib.suppress(Unavailable):
+                await self._view.wait_hint(POLL_SECONDS)
+                return
+        await asyncio.sleep(POLL_SECONDS)
+
+    async def _read(self) -> bool:
+        await self._follow_incarnation()
+        generation = await self._view.generation()
+        if generation == self._generation:
+            return False
+        topics, settings, nodes, leaders = await asyncio.gather(
+            self._view.topics(), self._view.settings(), self._view.live_sessions(), self._view.leaders()
+        )
+        self._take_topics(topics)
+        self._take_settings(settings)
+        self._nodes = tuple(nodes)
+        self._live = frozenset(node.session for node in nodes)
+        self._leaders = leaders
+        self._generation = generation
+        self._tell()
+        return True
+
+    async def _follow_incarnation(self) -> None:
+        incarnation = await self._view.incarnation()
+        if incarnation is None:
+            raise ViewLost("the view has no incarnation")
+        if incarnation != self._incarnation:
+            await self._view.use(incarnation)
+            self._incarnation, self._incarnation_since = incarnation, self._clock.monotonic()
+            self._generation = None
+
+    def _take_topics(self, told: Mapping[UUID, tuple[int, bytes]]) -> None:
+        for topic_id in [known for known in self._versions if known not in told]:
+            self._forget(topic_id)
+        for topic_id, (version, body) in told.items():
+            if self._versions.get(topic_id) == version:
+                continue
+            record = TopicRecord.decode(body, f"topic {topic_id} in the view")
+            self._forget(topic_id)
+            self._versions[topic_id] = version
+            if record.deleted_ms is not None:
+                self._deleted.add(topic_id)
+                continue
+            self._topics[topic_id] = Topic.of(version, record)
+            self._topic_ids[record.name] = topic_id
+
+    def _forget(self, topic_id: UUID) -> None:
+        self._versions.pop(topic_id, None)
+        self._deleted.discard(topic_id)
+        topic = self._topics.pop(topic_id, None)
+        if topic is not None and self._topic_ids.get(topic.name) == topic_id:
+            del self._topic_ids[topic.name]
+
+    def _take_settings(self, told: Mapping[tuple[str, str], tuple[int, bytes]]) -> None:
+        self._settings = {
+            name: SettingRecord.decode(body, f"broker configs of {name!r} in the view").values
+            for (kind, name), (_, body) in told.items()
+            if kind == BROKER_CONFIGS
+        }
+
+    def _tell(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+        for callback in self._on_change:
+            callback()

@@ -1,0 +1,155 @@
+import asyncio
+
+import pytest
+
+from infra.cluster.lease_objects import create_fence, fence_exists
+from infra.errors import BadStart, Fenced, Unavailable
+from infra.partition import SessionId
+from tests.cluster.world import World
+
+
+def test_the_lowest_free_node_id_is_taken_and_a_closed_one_again() -> None:
+    async def scenario() -> None:
+        world = await World().start()
+        first, second = await world.session(), await world.session()
+        assert (first.session, second.session) == (SessionId(1, 0), SessionId(2, 0))
+        await first.close()
+        assert (await world.session()).session == SessionId(1, 1)
+        assert (await world.session()).session == SessionId(3, 0)
+
+    asyncio.run(scenario())
+
+
+def test_nodes_that_start_together_take_different_ids() -> None:
+    async def scenario() -> None:
+        world = await World().start()
+        await (await world.session()).close()
+        sessions = await asyncio.gather(*(world.session() for _ in range(8)))
+        assert sorted(one.session.node_id for one in sessions) == list(range(1, 9))
+        for session in sessions:
+            await session.look_for_fence()
+
+    asyncio.run(scenario())
+
+
+def test_a_session_fences_the_one_before_it_of_the_same_node() -> None:
+    async def scenario() -> None:
+        world = await World().start()
+        old = await world.session(node_id=7)
+        await world.session(node_id=7)
+        assert await fence_exists(world.store, old.session)
+        with pytest.raises(Fenced):
+            await old.look_for_fence()
+        with pytest.raises(Fenced):
+            old.check_ttl()
+
+    asyncio.run(scenario())
+
+
+def test_the_ttl_counts_from_sending_the_last_renewal_that_succeeded() -> None:
+    async def scenario() -> None:
+        world = await World().start()
+        session = await world.session()
+        world.clock.seconds += 5
+        session.check_ttl()
+        await session.renew()
+        world.clock.seconds += 5
+        session.check_ttl()
+        world.server.down = True
+        with pytest.raises(Unavailable):
+            await session.renew()
+        session.check_ttl()
+        world.clock.seconds += 1
+        with pytest.raises(Fenced):
+            session.check_ttl()
+        assert not session.lost
+
+    asyncio.run(scenario())
+
+
+def test_a_session_that_lapsed_is_over_for_good() -> None:
+    async def scenario() -> None:
+        world = await World().start()
+        session = await world.session()
+        told: list[str] = []
+        session.on_lost(lambda: told.append("lost"))
+        world.clock.seconds += 7
+        with pytest.raises(Fenced):
+            await session.renew()
+        with pytest.raises(Fenced):
+            session.check_ttl()
+        assert session.lost
+        session.on_lost(lambda: told.append("late"))
+        assert told == ["lost", "late"]
+
+    asyncio.run(scenario())
+
+
+def test_a_renewal_finds_the_fence() -> None:
+    async def scenario() -> None:
+        world = await World().start()
+        session = await world.session()
+        await create_fence(world.store, session.session, by=SessionId(9, 0))
+        with pytest.raises(Fenced):
+            await session.renew()
+        assert session.lost
+
+    asyncio.run(scenario())
+
+
+def test_renewals_go_on_without_the_bucket() -> None:
+    async def scenario() -> None:
+        world = await World().start()
+        session = await world.session()
+        world.store.down = True
+        world.clock.seconds += 5
+        await session.renew()
+        world.clock.seconds += 5
+        session.check_ttl()
+        with pytest.raises(Unavailable):
+            await session.look_for_fence()
+
+    asyncio.run(scenario())
+
+
+def test_a_session_outlives_a_wiped_view() -> None:
+    async def scenario() -> None:
+        world = await World().start()
+        view = await world.view()
+        session = await world.registrar(view).open()
+        world.server.wipe()
+        with pytest.raises(Unavailable):
+            await session.renew()
+        await world.install("second")
+        await view.use("second")
+        await session.renew()
+        world.clock.seconds += 5
+        session.check_ttl()
+        assert [live.session for live in await view.live_sessions()] == [session.session]
+
+    asyncio.run(scenario())
+
+
+def test_a_lost_answer_of_the_session_record_is_recognised() -> None:
+    async def scenario() -> None:
+        world = await World().start()
+        registrar = world.registrar(await world.view())
+        world.store.lose_answers_of.add("sessions/")
+        with pytest.raises(Unavailable):
+            await registrar.open()
+        assert (await registrar.open()).session == SessionId(1, 0)
+        assert (await registrar.open()).session == SessionId(1, 1)
+
+    asyncio.run(scenario())
+
+
+def test_two_processes_with_one_node_id_are_told_so() -> None:
+    async def scenario() -> None:
+        world = await World().start()
+        one = world.registrar(await world.view(), node_id=1)
+        await one.open()
+        await world.session(node_id=1)
+        with pytest.raises(BadStart, match="node id 1"):
+            await one.open()
+
+    asyncio.run(scenario())

@@ -1,0 +1,91 @@
+import asyncio
+
+import pytest
+
+from infra.cluster.state import ClusterState
+from infra.cluster.topics import TopicLedger
+from infra.errors import Unavailable
+from infra.partition import Lease, PartitionId
+from tests.cluster.world import World
+
+
+def test_a_leader_counts_while_its_session_lives() -> None:
+    async def scenario() -> None:
+        world = await World().start()
+        view = await world.view()
+        session, other = await world.session(), await world.session()
+        topic = await TopicLedger(world.store, view, world.clock).create("t", 1, {})
+        lease = Lease(PartitionId(topic.topic_id, 0), session.session, 0)
+        await view.set_leader(lease)
+        state = ClusterState(view, world.clock, "c")
+        await state.refresh()
+        assert state.leader(lease.partition) == lease
+        assert state.controller_id == 1
+        world.clock.seconds += 4
+        await other.renew()
+        world.clock.seconds += 4
+        await state.refresh()
+        assert state.leader(lease.partition) is None
+        assert state.last_leader(lease.partition) == lease
+        assert [node.session for node in state.nodes()] == [other.session]
+        assert state.controller_id == 2
+
+    asyncio.run(scenario())
+
+
+def test_the_last_picture_stays_while_the_view_is_away() -> None:
+    async def scenario() -> None:
+        world = await World().start()
+        view = await world.view()
+        await TopicLedger(world.store, view, world.clock).create("t", 1, {})
+        state = ClusterState(view, world.clock, "c")
+        changes: list[int] = []
+        state.on_change(lambda: changes.append(1))
+        assert await state.refresh()
+        assert not await state.refresh()
+        world.server.down = True
+        with pytest.raises(Unavailable):
+            await state.refresh()
+        assert state.topic_by_name("t") is not None
+        assert len(changes) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_view_without_incarnation_is_recovered_and_its_age_counted() -> None:
+    async def scenario() -> None:
+        world = await World().start()
+        recovered: list[str] = []
+
+        async def recover() -> None:
+            recovered.append("second")
+            await world.install("second")
+
+        view = await world.view()
+        state = ClusterState(view, world.clock, "c", recover=recover)
+        await state.refresh()
+        world.clock.seconds += 10
+        assert state.incarnation_age_seconds == 10
+        world.server.wipe()
+        await state.refresh()
+        assert recovered == ["second"]
+        assert state.incarnation == "second"
+        assert state.incarnation_age_seconds == 0
+
+    asyncio.run(scenario())
+
+
+def test_whoever_waits_is_woken_by_the_change() -> None:
+    async def scenario() -> None:
+        world = await World().start()
+        view = await world.view()
+        state = ClusterState(view, world.clock, "c")
+        running = asyncio.create_task(state.run())
+        waiting = asyncio.create_task(state.wait_until(lambda: state.topic_by_name("t") is not None, 30))
+        await asyncio.sleep(0)
+        await TopicLedger(world.store, await world.view(), world.clock).create("t", 1, {})
+        assert await waiting
+        assert not await state.wait_until(lambda: False, 0)
+        running.cancel()
+
+    asyncio.run(scenario())
