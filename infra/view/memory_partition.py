@@ -71,7 +71,7 @@ class MemoryPartition:
             return "repeat"
         if extent.leader_epoch < known_epoch:
             return "fenced"
-        trimmed = place == 0 and (stored is None or extent.last_offset < stored.base_offset)
+        trimmed = place == 0 and extent.last_offset < (self.end_offset if stored is None else stored.base_offset)
         return "repeat" if trimmed else "overlap"
 
 

@@ -544,6 +544,8 @@ def test_trimmed_extents_are_gone_and_their_repeats_recognised(harness: Any) -> 
         await view.trim_partition(P0, 100)
         await view.trim_partition(P0, 100)
         await view.publish(SESSION, "s20", [flushed(20, 29, 0, "s20")])
+        with pytest.raises(Corrupt):
+            await view.publish(SESSION, "s25", [flushed(25, 34, 0, "s25")])
         assert await view.partition(P0) == PublishedPartition(30, (), ())
         await view.publish(SESSION, "s30", [flushed(30, 39, 0, "s30")])
         assert (await view.partition(P0)).end_offset == 40

@@ -11,7 +11,7 @@ local known = known_epoch(redis.call('HGET', KEYS[3], name), redis.call('HGET', 
 if applied then known = math.max(known, (struct.unpack('>i4', applied, 9))) end
 local epoch = tonumber(ARGV[4])
 if epoch < known then return {'fenced', name, known} end
-if applied and not less(string.sub(applied, 1, 8), ARGV[3]) then return {'ok'} end
+if not less(applied and string.sub(applied, 1, 8) or string.rep('\0', 8), ARGV[3]) then return {'ok'} end
 if less(applied and string.sub(applied, 1, 8) or string.rep('\0', 8), ARGV[5]) then return {'gap'} end
 
 local i = 6

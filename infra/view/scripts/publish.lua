@@ -22,11 +22,12 @@ local function same(a, b)
 end
 
 -- An extent below the end: applied already (perhaps trimmed since), or a contradiction.
-local function below(list, extent, epoch, known)
-  local place, stored = find(list, string.sub(extent, 1, 8))
-  if stored and same(stored, extent) then return 'repeat' end
-  if epoch < known then return 'fenced' end
-  local trimmed = place == 0 and (not stored or less(string.sub(extent, 9, 16), string.sub(stored, 1, 8)))
+local function below(list, extent, epoch, state)
+  local base, last = string.sub(extent, 1, 8), string.sub(extent, 9, 16)
+  local place, stored = find(list, base)
+  if stored and same(stored, extent) or state.added[string.sub(extent, 1, 16)] then return 'repeat' end
+  if epoch < state.known then return 'fenced' end
+  local trimmed = place == 0 and less(last, stored and string.sub(stored, 1, 8) or state.began)
   return trimmed and 'repeat' or 'overlap'
 end
 
@@ -43,12 +44,13 @@ while i <= #ARGV do
       tail = value and string.sub(value, 13, 16) or string.rep('\0', 4),
       known = known_epoch(redis.call('HGET', KEYS[3], name), value),
     }
+    state.began, state.added = state.finish, {}  -- added: by base and last offset; the segment is the same
     states[name] = state
   end
   local base, epoch = string.sub(extent, 1, 8), struct.unpack('>i4', extent, 17)
   local verdict
   if less(base, state.finish) then
-    verdict = below(list, extent, epoch, state.known)
+    verdict = below(list, extent, epoch, state)
   elseif epoch < state.known then
     verdict = 'fenced'
   elseif base ~= state.finish then
@@ -56,7 +58,7 @@ while i <= #ARGV do
   else
     verdict = 'add'
     adds[#adds + 1] = {name = name, pair = pair, extent = extent, first = i + 5, last = i + 4 + 2 * producers}
-    state.finish, state.known, state.added = past, epoch, true
+    state.finish, state.known, state.added[string.sub(extent, 1, 16)] = past, epoch, true
   end
   if verdict == 'fenced' then return {verdict, name, state.known} end
   if verdict == 'gap' or verdict == 'overlap' then return {verdict, name, state.finish} end
@@ -68,6 +70,6 @@ for _, add in ipairs(adds) do
   for p = add.first, add.last, 2 do redis.call('HSET', KEYS[6 + 2 * add.pair], ARGV[p], ARGV[p + 1]) end
 end
 for name, state in pairs(states) do
-  if state.added then redis.call('HSET', KEYS[4], name, state.finish .. struct.pack('>i4', state.known) .. state.tail) end
+  if next(state.added) then redis.call('HSET', KEYS[4], name, state.finish .. struct.pack('>i4', state.known) .. state.tail) end
 end
 return {'ok'}
