@@ -117,6 +117,8 @@ class TwinDisk:
     def stat(self, path: Path) -> FileStat | None:
         with self._lock:
             self._check()
+            if path == Path(path.anchor):
+                return _stat("", self._root)
             try:
                 found = self._folder(path.parent).entries.get(path.name)
             except (FileNotFoundError, NotADirectoryError):

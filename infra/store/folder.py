@@ -131,16 +131,14 @@ class FolderStore:
 
     def _ensure_folder(self, folder: Path) -> None:
         """Make a folder and its parents, and make sure that none of their names can be lost."""
-        if folder in self._durable:
-            return
-        if not folder.is_relative_to(self._root) and self._disk.stat(folder) is not None:
+        if folder in self._durable or folder == folder.parent:
             return
         self._ensure_folder(folder.parent)
         made = self._disk.make_folder(folder)
         try:
             self._disk.sync_folder(folder.parent)  # also when it was there: its maker may not have synced it yet
         except PermissionError:
-            if made or folder != self._root:  # above the bucket we may not be allowed to look
+            if made or not self._root.is_relative_to(folder):  # around the bucket we may not be allowed to look
                 raise
         self._durable.add(folder)
 
