@@ -172,5 +172,7 @@ def array(
 
 
 def nested(of: type, versions: str = "0+", *, nullable: str = "none", tag: int | None = None) -> Any:
-    """One struct in place; where it is nullable, None is the default."""
+    """One struct in place; where it is nullable, None is the default, and it cannot be a tagged field."""
+    if tag is not None and nullable != "none":
+        raise ValueError("a tagged struct that may be null has no table")
     return _line("struct", versions, nullable, tag, of if nullable == "none" else None, of)
