@@ -29,6 +29,10 @@ class MemoryView:
         self._token = ""
         self._hint: asyncio.Event | None = None
 
+    def sibling(self) -> "MemoryView":
+        """Another client of the same server and cluster."""
+        return MemoryView(self.server)
+
     def _reach(self) -> MemoryState:
         if self.server.down:
             raise Unavailable("the view does not answer")

@@ -60,6 +60,8 @@ class RedisCalls:
 
     def __init__(self, url: str, cluster_id: str, timeout_s: float = 5.0, clock: Clock = SYSTEM_CLOCK) -> None:
         self.url = url
+        self._cluster_id = cluster_id
+        self._clock = clock
         self._prefix = f"{{cauce:{cluster_id}}}:"
         self._timeout_s = timeout_s
         self._client = open_redis(url, timeout_s, timeout_s)

@@ -27,6 +27,10 @@ class RedisView(RedisMembers, RedisCatalogue, RedisExtents, RedisOffsets):
 
     _listener: HintListener | None = None
 
+    def sibling(self) -> "RedisView":
+        """Another client of the same server and cluster."""
+        return RedisView(self.url, self._cluster_id, self._timeout_s, self._clock)
+
     async def incarnation(self) -> str | None:
         """The current incarnation, None when the view is empty (wiped)."""
         async with self._turn("reading the incarnation"):

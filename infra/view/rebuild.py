@@ -1,0 +1,132 @@
+"""Rebuild a view that was lost from the bucket: topics, settings, extents and producers of every partition.
+
+Sessions and leaders are not in it: nodes register again and tell what they lead once they see the new incarnation.
+Consumer offsets neither: coordinators replay their partitions.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Protocol, Self
+from uuid import UUID
+
+from infra.clock import SYSTEM_CLOCK, Clock
+from infra.cluster.settings import all_settings
+from infra.cluster.topics import TopicLedger
+from infra.errors import Unavailable
+from infra.partition import PartitionId
+from infra.store.port import ObjectStore
+from infra.view.bucket_log import BucketLogs, ReadExtents, all_of
+from infra.view.port import PublishedPartition, View
+
+_log = logging.getLogger(__name__)
+
+_LOCK_TTL_MS = 15_000
+_WAIT_S = 0.2  # between two looks at what another node rebuilds
+_WRITES_AT_ONCE = 32
+
+
+class RebuildableView(View, Protocol):
+    """A view as the rebuild needs it."""
+
+    def sibling(self) -> Self:
+        """Another client of the same server: what the holder of the lock may, this node's other calls may not."""
+
+    async def wipe(self, owner: str) -> None:
+        """Forget everything, beginning with the incarnation. Needs the recovery lock."""
+
+
+async def rebuild(
+    view: RebuildableView,
+    store: ObjectStore,
+    read_extents: ReadExtents,
+    clock: Clock = SYSTEM_CLOCK,
+    *,
+    force: bool = False,
+) -> str:
+    """Bring the view to an incarnation that is whole, and use it. Answers that incarnation.
+
+    Another node's rebuild is waited for. `force` rebuilds a view that looks whole. Raises `Unavailable` (`ViewLost`
+    too) when bucket or Redis fails meanwhile; the view then has no incarnation, and the call may be repeated.
+    """
+    owner = clock.token()
+    replaced = await view.incarnation() if force else None
+    own = view.sibling()
+    try:
+        while (known := await view.incarnation()) == replaced:
+            if await own.begin_rebuild(owner, _LOCK_TTL_MS):
+                async with _lock_kept(own, owner):
+                    known = await view.incarnation()
+                    if known == replaced:  # nobody else finished between our look and our lock
+                        known = await _rebuild(own, store, read_extents, clock, owner)
+                break
+            await asyncio.sleep(_WAIT_S)
+    finally:
+        await own.close()
+    if known is None:
+        raise Unavailable("the view was lost again while it was rebuilt")
+    await view.use(known)
+    return known
+
+
+async def repair_partition(
+    view: View, store: ObjectStore, read_extents: ReadExtents, partition: PartitionId
+) -> PublishedPartition:
+    """Put into the view what the bucket says of one partition (a publish that leaves a gap asks for it)."""
+    log = await BucketLogs(store, read_extents).read_one(partition)
+    await view.put_partition(partition, log)
+    return log
+
+
+async def _rebuild(
+    view: RebuildableView, store: ObjectStore, read_extents: ReadExtents, clock: Clock, owner: str
+) -> str:
+    _log.warning("the view is lost: rebuilding it from the bucket")
+    await view.wipe(owner)
+    topics = await _put_topics(view, store, clock)
+    for (kind, name), entry in (await all_settings(store)).items():
+        await view.put_setting(kind, name, entry.number, entry.body)
+    logs = await BucketLogs(store, read_extents).read_all(topics)
+    gate = asyncio.Semaphore(_WRITES_AT_ONCE)
+
+    async def put(partition: PartitionId, log: PublishedPartition) -> None:
+        async with gate:
+            await view.put_partition(partition, log)
+
+    await all_of(put(partition, log) for partition, log in logs.items())
+    incarnation = clock.token()
+    await view.install(owner, incarnation)
+    _log.warning("rebuilt the view: incarnation %s, %d topics, %d partitions", incarnation, len(topics), len(logs))
+    return incarnation
+
+
+async def _put_topics(view: View, store: ObjectStore, clock: Clock) -> set[UUID]:
+    """Tell the newest record of each topic; answers those that are not deleted."""
+    known = await TopicLedger(store, view, clock).all()
+    for topic_id, (version, record) in known.items():
+        await view.put_topic(topic_id, version, record.encode())
+    return {topic_id for topic_id, (_, record) in known.items() if record.deleted_ms is None}
+
+
+@contextlib.asynccontextmanager
+async def _lock_kept(view: View, owner: str) -> AsyncIterator[None]:
+    """Keep the recovery lock while the body runs, and let it lapse at once after it, also when that failed.
+
+    Should it be lost all the same, it shows: every call of the body then raises `ViewLost`.
+    """
+
+    async def keep() -> None:
+        while True:
+            await asyncio.sleep(_LOCK_TTL_MS / 3000)
+            with contextlib.suppress(Unavailable):
+                await view.begin_rebuild(owner, _LOCK_TTL_MS)
+
+    keeping = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        with contextlib.suppress(Unavailable):
+            await view.begin_rebuild(owner, 1)
