@@ -63,7 +63,7 @@ class PartitionLog:
         self.durability: Durability = taken.durability
         self.settings = settings
         self.epochs: Sequence[EpochStart] = taken.epochs
-        self._guard = guard
+        self.guard = guard
         self._budget = budget
         self._tail = Tail(taken.end_offset)
         self._log_start = taken.log_start_offset
@@ -118,7 +118,7 @@ class PartitionLog:
 
     def check_ttl(self) -> None:
         """Raise `Fenced` when the session's TTL has run out."""
-        self._guard.check_ttl()
+        self.guard.check_ttl()
 
     def read_tail(self, offset: int, max_bytes: int, upto: int, at_least_one: bool) -> list[memoryview]:
         """As `LogReader.read_tail`."""

@@ -1,0 +1,31 @@
+"""What the write side tells whoever counts: every call is optional, none may fail or block.
+
+Knows nothing of the metrics library; `cauce/` joins the two.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ingest.partition_log import PartitionLog
+
+
+class IngestObserver:
+    """Counts nothing. Subclass it; times are seconds, sizes bytes."""
+
+    def appended(self, topic: str, records: int, size: int) -> None:
+        """Record batches of a topic were appended."""
+
+    def acknowledged(self, seconds: float) -> None:
+        """A Produce request was answered so long after it was received."""
+
+    def flushed(self, seconds: float, size: int, partitions: int) -> None:
+        """A batch segment was built and is in the bucket."""
+
+    def published(self, seconds: float) -> None:
+        """A batch segment became visible."""
+
+    def advanced(self, log: "PartitionLog") -> None:
+        """The high watermark of a led partition may have moved."""
+
+    def leading(self, partitions: int) -> None:
+        """So many partitions are led now."""
