@@ -13,11 +13,15 @@ Check = Callable[[], str | None]  # what is wrong, None when nothing is
 class HealthServer:
     """A small HTTP server beside the wire."""
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry, ready: Check) -> None:
+    def __init__(
+        self, host: str, port: int, registry: CollectorRegistry, *, ready: Check, refresh: Callable[[], None]
+    ) -> None:
+        """`refresh` is called before each scrape."""
         self._host = host
         self._port = port
         self._registry = registry
         self._ready = ready
+        self._refresh = refresh
         self._runner: web.AppRunner | None = None
         self.bound: tuple[str, int] = (host, port)
 
@@ -50,4 +54,5 @@ class HealthServer:
         return web.json_response({"status": "not ready", "problem": problem}, status=503)
 
     async def _metrics(self, request: web.Request) -> web.Response:
+        self._refresh()
         return web.Response(body=generate_latest(self._registry), content_type="text/plain", charset="utf-8")
