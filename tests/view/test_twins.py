@@ -50,7 +50,7 @@ calls = st.one_of(
     st.tuples(st.just("trim"), partitions, st.integers(0, 70)),
     st.tuples(st.just("set_leader"), partitions, epochs, st.integers(7, 8)),
     st.tuples(st.just("clear_leader"), partitions, epochs),
-    st.tuples(st.just("apply"), partitions, epochs, places, st.dictionaries(offset_keys, rows, max_size=2)),
+    st.tuples(st.just("apply"), partitions, epochs, places, st.dictionaries(offset_keys, rows, max_size=2), places),
     st.tuples(st.just("reset"), partitions, epochs),
 )
 
@@ -71,8 +71,9 @@ async def carry_out(view: Any, call: tuple[Any, ...]) -> Any:
                 return await view.set_leader(Lease(partition, SessionId(node, 0), epoch))
             case ("clear_leader", partition, epoch):
                 return await view.clear_leader(Lease(partition, SESSION, epoch))
-            case ("apply", partition, epoch, upto, changes):
-                return await view.apply_offsets(Lease(partition, SESSION, epoch), OffsetChanges(upto, changes))
+            case ("apply", partition, epoch, upto, rows, since):
+                changes = OffsetChanges(upto, rows, since=min(since, upto))
+                return await view.apply_offsets(Lease(partition, SESSION, epoch), changes)
             case ("reset", partition, epoch):
                 return await view.reset_offsets(Lease(partition, SESSION, epoch))
     except CauceError as error:
