@@ -24,7 +24,7 @@ class AlterConfigsHandler(Handler):
         response = message.AlterConfigsResponse()
         for resource in request.resources:
             answer = message.AlterConfigsResourceResponse(
-                resource_type=resource.resource_type, resource_name=resource.resource_name
+                resource_type=resource.resource_type, resource_name=resource.resource_name, error_message=None
             )
             try:
                 change = replaced({config.name: config.value for config in resource.configs})

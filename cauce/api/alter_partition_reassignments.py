@@ -27,11 +27,13 @@ class AlterPartitionReassignmentsHandler(Handler):
     async def handle(
         self, context: RequestContext, request: message.AlterPartitionReassignmentsRequest
     ) -> message.AlterPartitionReassignmentsResponse:
-        response = message.AlterPartitionReassignmentsResponse()
+        response = message.AlterPartitionReassignmentsResponse(error_message=None)
         for topic in request.topics:
             answered = message.ReassignableTopicResponse(name=topic.name)
             for wanted in topic.partitions:
-                answer = message.ReassignablePartitionResponse(partition_index=wanted.partition_index)
+                answer = message.ReassignablePartitionResponse(
+                    partition_index=wanted.partition_index, error_message=None
+                )
                 try:
                     self._check(topic.name, wanted.partition_index, wanted.replicas)
                 except CauceError as error:

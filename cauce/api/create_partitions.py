@@ -34,7 +34,7 @@ class CreatePartitionsHandler(Handler):
     async def _grow(
         self, wanted: message.CreatePartitionsTopic, times: int, validate_only: bool, wait: float
     ) -> message.CreatePartitionsTopicResult:
-        result = message.CreatePartitionsTopicResult(name=wanted.name)
+        result = message.CreatePartitionsTopicResult(name=wanted.name, error_message=None)
         try:
             if times > 1:
                 raise Refused(ErrorCode.INVALID_REQUEST, f"topic {wanted.name!r} stands {times} times in the request")

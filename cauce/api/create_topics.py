@@ -50,7 +50,7 @@ class CreateTopicsHandler(Handler):
     async def _create(
         self, wanted: message.CreatableTopic, validate_only: bool, wait: float
     ) -> message.CreatableTopicResult:
-        result = message.CreatableTopicResult(name=wanted.name)
+        result = message.CreatableTopicResult(name=wanted.name, error_message=None)
         new = NewTopic(
             wanted.name,
             wanted.num_partitions,

@@ -35,7 +35,7 @@ class DeleteTopicsHandler(Handler):
         return message.DeleteTopicsResponse(responses=[await self._delete(*one) for one in wanted])
 
     async def _delete(self, name: str | None, topic_id: UUID) -> message.DeletableTopicResult:
-        result = message.DeletableTopicResult(name=name, topic_id=topic_id)
+        result = message.DeletableTopicResult(name=name, topic_id=topic_id, error_message=None)
         try:
             if name is not None and topic_id != _NO_TOPIC:
                 raise Refused(ErrorCode.INVALID_REQUEST, "name a topic or its id, not both")

@@ -29,7 +29,7 @@ class DescribeClusterHandler(Handler):
                 error_message="there are no controllers to list; ask for brokers (endpoint type 1)",
             )
         response = message.DescribeClusterResponse(
-            cluster_id=self._state.cluster_id, controller_id=self._state.controller_id
+            cluster_id=self._state.cluster_id, controller_id=self._state.controller_id, error_message=None
         )
         for node in self._state.nodes():
             endpoint = node.endpoints.get(context.listener)

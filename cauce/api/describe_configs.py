@@ -37,7 +37,7 @@ class DescribeConfigsHandler(Handler):
         self, resource: message.DescribeConfigsResource, request: message.DescribeConfigsRequest
     ) -> message.DescribeConfigsResult:
         result = message.DescribeConfigsResult(
-            resource_type=resource.resource_type, resource_name=resource.resource_name
+            resource_type=resource.resource_type, resource_name=resource.resource_name, error_message=None
         )
         try:
             rows = self._rows(resource.resource_type, resource.resource_name)

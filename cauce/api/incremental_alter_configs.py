@@ -24,7 +24,7 @@ class IncrementalAlterConfigsHandler(Handler):
         response = message.IncrementalAlterConfigsResponse()
         for resource in request.resources:
             answer = message.AlterConfigsResourceResponse(
-                resource_type=resource.resource_type, resource_name=resource.resource_name
+                resource_type=resource.resource_type, resource_name=resource.resource_name, error_message=None
             )
             try:
                 steps = [(config.name, config.config_operation, config.value) for config in resource.configs]

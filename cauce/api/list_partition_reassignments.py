@@ -16,4 +16,4 @@ class ListPartitionReassignmentsHandler(Handler):
     async def handle(
         self, context: RequestContext, request: message.ListPartitionReassignmentsRequest
     ) -> message.ListPartitionReassignmentsResponse:
-        return message.ListPartitionReassignmentsResponse()
+        return message.ListPartitionReassignmentsResponse(error_message=None)

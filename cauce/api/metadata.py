@@ -39,7 +39,8 @@ class MetadataHandler(Handler):
             topics = [self._describe(topic) for topic in self._state.topics()]
         else:
             create = self._auto_create and (request.allow_auto_topic_creation or context.api_version < 4)
-            topics = [await self._one(topic, create) for topic in wanted]
+            null_name = None if context.api_version >= 12 else ""
+            topics = [await self._one(topic, create, null_name) for topic in wanted]
         return message.MetadataResponse(
             brokers=[broker for node in self._state.nodes() if (broker := _broker(node, context.listener))],
             cluster_id=self._state.cluster_id,
@@ -47,11 +48,13 @@ class MetadataHandler(Handler):
             topics=topics,
         )
 
-    async def _one(self, wanted: message.MetadataRequestTopic, create: bool) -> message.MetadataResponseTopic:
+    async def _one(
+        self, wanted: message.MetadataRequestTopic, create: bool, null_name: str | None
+    ) -> message.MetadataResponseTopic:
         if wanted.topic_id != _NO_TOPIC:
             topic = self._state.topic_by_id(wanted.topic_id)
             if topic is None:
-                return _failed(None, wanted.topic_id, ErrorCode.UNKNOWN_TOPIC_ID)
+                return _failed(null_name, wanted.topic_id, ErrorCode.UNKNOWN_TOPIC_ID)
             return self._describe(topic)
         name = wanted.name or ""
         try:
