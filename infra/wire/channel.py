@@ -1,0 +1,202 @@
+"""One accepted socket: carries bytes between asyncio and a `Connection`, which decides everything.
+
+Requests are decoded and their handlers become tasks in the order of arrival; asyncio starts tasks in the order in
+which they were made, so two produces of one connection reach the log as they were sent.
+"""
+
+import asyncio
+import logging
+
+from infra.errors import CauceError
+from infra.store.port import Buffer
+from infra.wire.connection import Connection
+from infra.wire.exchange import API_KEY_FETCH, Exchange, RequestOpener
+from infra.wire.frame import FrameReceiver
+from infra.wire.traffic import Traffic
+
+_log = logging.getLogger(__name__)
+
+
+class Channel(asyncio.BufferedProtocol):
+    """The asyncio side of one connection; it stands in `channels` from accept to the end of the socket."""
+
+    def __init__(self, traffic: Traffic, listener: str, channels: set["Channel"]) -> None:
+        self._traffic = traffic
+        self._listener = listener
+        self._channels = channels
+        self._transport: asyncio.Transport | None = None
+        self._connection: Connection
+        self._receiver: FrameReceiver
+        self._host = ""
+        self._loop = asyncio.get_running_loop()
+        self._fetches: set[asyncio.Task[None]] = set()
+        self._reading = True
+        self._waits_for_room = False
+        self._request_bytes = 0  # as last told to the traffic
+        self._partial_bytes = 0
+        self.gone: asyncio.Future[None] = self._loop.create_future()  # done when the socket is closed
+        self._active_at = 0.0  # seconds, monotonic: last frame, or last time that answers could leave
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        traffic = self._traffic
+        peer = transport.get_extra_info("peername")
+        self._host = str(peer[0]) if isinstance(peer, tuple) else ""
+        self._receiver = FrameReceiver(traffic.pool, traffic.receive_buffer, traffic.limits.max_frame_bytes)
+        number = traffic.enter(self._host)
+        if number is None:
+            _log.debug("refused a connection from %s: too many connections", self._host)
+            traffic.observer.on_connection_refused()
+            transport.abort()
+            return
+        opener = RequestOpener(traffic.registry, self._listener, self._host, number)
+        self._connection = Connection(opener, traffic.limits)
+        self._active_at = traffic.clock.monotonic()
+        transport.set_write_buffer_limits(high=traffic.limits.write_high_bytes)
+        self._transport = transport
+        self._channels.add(self)
+        traffic.observer.on_connection(+1)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is None:
+            return
+        self._transport = None
+        self._connection.abandon()
+        self._tell_traffic(partial_bytes=0)
+        for task in self._fetches:  # only reads are given up; what changes something runs to its end
+            task.cancel()
+        self._channels.discard(self)
+        self._traffic.leave(self._host)
+        self._traffic.observer.on_connection(-1)
+        self.gone.set_result(None)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._receiver.target()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._transport is None:
+            return
+        frames = self._receiver.received(nbytes)
+        if frames or self._receiver.failure:
+            self._active_at = self._traffic.clock.monotonic()
+            self._connection.frames_received(frames, self._active_at, self._receiver.failure)
+        self._advance()
+
+    def pause_writing(self) -> None:
+        self._connection.writable = False
+
+    def resume_writing(self) -> None:
+        self._connection.writable = True
+        self._active_at = self._traffic.clock.monotonic()
+        self._advance()
+
+    def stop(self) -> None:
+        """Read no more, answer what has arrived, then close."""
+        self._connection.stop()
+        self._advance()
+
+    def abort(self) -> None:
+        """Close at once, whatever is under way."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def is_idle_since(self, moment: float) -> bool:
+        """Nothing was asked since then and nothing is under way, or the peer has not read its answers since then."""
+        connection = self._connection
+        return self._active_at < moment and (connection.idle or connection.finished or not connection.writable)
+
+    def _advance(self) -> None:
+        """Do what the connection now allows: send answers, start handlers, read on or not, close."""
+        connection, transport = self._connection, self._transport
+        if transport is None:
+            self._tell_traffic(partial_bytes=0)
+            return
+        buffers = connection.outgoing()
+        if buffers:
+            self._write(transport, buffers)
+        for exchange in connection.start():
+            self._keep(self._loop.create_task(self._run(exchange)), exchange.api_key)
+        if not self._tell_traffic(self._receiver.partial_bytes):
+            connection.complain("too many bytes of incomplete requests on this node")
+        if connection.finished:
+            self._close(transport)
+        else:
+            self._read_or_pause(transport)
+
+    def _write(self, transport: asyncio.Transport, buffers: list[Buffer]) -> None:
+        high = self._traffic.limits.write_high_bytes
+        transport.writelines(buffers)
+        if self._connection.writable and transport.get_write_buffer_size() > high:
+            # Some releases of asyncio (CVE-2024-12254) do not pause the protocol in writelines; setting limits does.
+            transport.set_write_buffer_limits(high=high)
+
+    def _keep(self, task: asyncio.Task[None], api_key: int) -> None:
+        self._traffic.tasks.add(task)
+        task.add_done_callback(self._traffic.tasks.discard)
+        if api_key == API_KEY_FETCH:
+            self._fetches.add(task)
+            task.add_done_callback(self._fetches.discard)
+
+    def _tell_traffic(self, partial_bytes: int) -> bool:
+        """Report how many bytes this connection holds; False when the node has no room for them."""
+        change = self._connection.bytes_held - self._request_bytes
+        partial_change = partial_bytes - self._partial_bytes
+        self._request_bytes += change
+        self._partial_bytes = partial_bytes
+        if change:
+            self._traffic.hold_request_bytes(change)
+        return not partial_change or self._traffic.hold_partial_bytes(partial_change)
+
+    def _read_or_pause(self, transport: asyncio.Transport) -> None:
+        wanted = self._connection.wants_bytes
+        if wanted and self._traffic.full:
+            wanted = False
+            if not self._waits_for_room:
+                self._waits_for_room = True
+                self._traffic.when_not_full(self._room_again)
+        if wanted != self._reading:
+            self._reading = wanted
+            if wanted:
+                transport.resume_reading()
+            else:
+                transport.pause_reading()
+
+    def _room_again(self) -> None:
+        self._waits_for_room = False
+        if self._transport is not None:
+            self._loop.call_soon(self._advance)
+
+    def _close(self, transport: asyncio.Transport) -> None:
+        complaint = self._connection.complaint
+        if complaint is not None and not transport.is_closing():
+            _log.debug("closed the connection from %s: %s", self._host, complaint)
+            self._traffic.observer.on_bad_frame()
+        transport.close()
+
+    async def _run(self, exchange: Exchange) -> None:
+        context = exchange.context
+        answer: list[Buffer] | None = None
+        failed = True
+        try:
+            message = await exchange.handler.handle(context, exchange.request)
+            answer = None if message is None else exchange.frame_of(message)
+            failed = False
+        except CauceError as error:
+            _log.warning("API %d v%d ended its connection: %s", context.api_key, context.api_version, error)
+        except Exception:  # noqa: BLE001 - any mistake of a handler costs its connection and must cost nothing else
+            _log.exception("API %d v%d ended its connection", context.api_key, context.api_version)
+        finally:
+            self._ended(exchange, answer, failed)
+
+    def _ended(self, exchange: Exchange, answer: list[Buffer] | None, failed: bool) -> None:
+        context, observer = exchange.context, self._traffic.observer
+        if failed:
+            self._connection.failed(exchange)
+            observer.on_handler_error(context.api_key, context.api_version)
+        else:
+            self._connection.answered(exchange, answer)
+            seconds = self._traffic.clock.monotonic() - context.received_at
+            observer.on_request(
+                context.api_key, context.api_version, seconds, exchange.frame_bytes + 4, exchange.answer_bytes
+            )
+        self._advance()

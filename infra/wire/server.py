@@ -1,0 +1,117 @@
+"""Listens on named listeners and keeps the connections: starts, closes the idle ones, stops cleanly.
+
+What a connection does stands in `channel.py` and `connection.py`; which APIs exist, in the registry.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from infra.clock import SYSTEM_CLOCK, Clock
+from infra.errors import BadStart
+from infra.limits import WireLimits
+from infra.wire.buffer_pool import BufferPool
+from infra.wire.channel import Channel
+from infra.wire.handler import Registry
+from infra.wire.observer import WireObserver
+from infra.wire.traffic import Traffic
+
+_log = logging.getLogger(__name__)
+_IDLE_LOOKS = 10  # how often within the idle time connections are looked at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """A name, and where to listen; port 0 takes a free one. With an SSL context every connection is TLS."""
+
+    name: str
+    host: str
+    port: int
+    ssl_context: ssl.SSLContext | None = None
+
+
+class Server:
+    """Serves the handlers of a registry. `bound` tells where each listener really listens, once started."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        listeners: Sequence[Listener],
+        limits: WireLimits | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        *,
+        observer: WireObserver | None = None,
+        pool: BufferPool | None = None,
+    ) -> None:
+        self._listeners = tuple(listeners)
+        self._limits = limits or WireLimits()
+        self._clock = clock
+        self._traffic = Traffic(registry, self._limits, clock, observer or WireObserver(), pool or BufferPool())
+        self._channels: set[Channel] = set()
+        self._servers: list[asyncio.Server] = []
+        self._idle_look: asyncio.TimerHandle | None = None
+        self.bound: dict[str, tuple[str, int]] = {}
+
+    async def start(self) -> None:
+        """Listen. Raises `BadStart` when an address cannot be had; nothing listens then."""
+        for listener in self._listeners:
+            try:
+                server = await self._listen(listener)
+            except OSError as error:
+                self._stop_listening()
+                raise BadStart(
+                    f"listener {listener.name} cannot listen on {listener.host}:{listener.port}: {error.strerror}"
+                ) from error
+            self._servers.append(server)
+            self.bound[listener.name] = (listener.host, server.sockets[0].getsockname()[1])
+        self._look_for_idle()
+
+    async def close(self, drain_seconds: float = 10.0) -> None:
+        """Stop listening and reading, answer what has arrived and close; after `drain_seconds` close what is left."""
+        self._stop_listening()
+        if self._idle_look is not None:
+            self._idle_look.cancel()
+        for channel in list(self._channels):
+            channel.stop()
+        await self._gone(drain_seconds)
+        if self._channels:
+            _log.info("closing %d connections that are still busy", len(self._channels))
+            for channel in list(self._channels):
+                channel.abort()
+            await self._gone(None)
+        await self._cancel_handlers()
+
+    async def _listen(self, listener: Listener) -> asyncio.Server:
+        name = listener.name
+        return await asyncio.get_running_loop().create_server(
+            lambda: Channel(self._traffic, name, self._channels),
+            listener.host,
+            listener.port,
+            ssl=listener.ssl_context,
+            backlog=1024,
+        )
+
+    def _stop_listening(self) -> None:
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
+
+    async def _gone(self, timeout: float | None) -> None:
+        if self._channels:
+            await asyncio.wait([channel.gone for channel in self._channels], timeout=timeout)
+
+    async def _cancel_handlers(self) -> None:
+        tasks = list(self._traffic.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _look_for_idle(self) -> None:
+        idle_seconds = self._limits.idle_seconds
+        long_ago = self._clock.monotonic() - idle_seconds
+        for channel in list(self._channels):
+            if channel.is_idle_since(long_ago):
+                channel.abort()
+        self._idle_look = asyncio.get_running_loop().call_later(idle_seconds / _IDLE_LOOKS, self._look_for_idle)
