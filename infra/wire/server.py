@@ -54,8 +54,11 @@ class Server:
         self._idle_look: asyncio.TimerHandle | None = None
         self.bound: dict[str, tuple[str, int]] = {}
 
-    async def start(self) -> None:
-        """Listen. Raises `BadStart` when an address cannot be had; nothing listens then."""
+    async def bind(self) -> None:
+        """Take the addresses, so that `bound` is known; connections are refused until `start`.
+
+        Raises `BadStart` when an address cannot be had; none is taken then.
+        """
         for listener in self._listeners:
             try:
                 server = await self._listen(listener)
@@ -66,6 +69,13 @@ class Server:
                 ) from error
             self._servers.append(server)
             self.bound[listener.name] = (listener.host, server.sockets[0].getsockname()[1])
+
+    async def start(self) -> None:
+        """Listen, at the addresses that `bind` took or now. Raises as `bind` does."""
+        if not self._servers:
+            await self.bind()
+        for server in self._servers:
+            await server.start_serving()
         self._look_for_idle()
 
     async def close(self, drain_seconds: float = 10.0) -> None:
@@ -91,6 +101,7 @@ class Server:
             listener.port,
             ssl=listener.ssl_context,
             backlog=1024,
+            start_serving=False,
         )
 
     def _stop_listening(self) -> None:
