@@ -61,6 +61,11 @@ async def read_footer(store: ObjectStore, key: str) -> SegmentFooter:
     return parse_footer(key, tail)
 
 
+async def read_extents(store: ObjectStore, key: str) -> tuple[FlushedExtent, ...]:
+    """Only what a batch segment holds of each partition, for rebuilds and takeovers. Raises as `read_footer`."""
+    return (await read_footer(store, key)).flushed
+
+
 def footer_bytes(key: str, tail: Buffer) -> int:
     """How many bytes at the end of the object the footer takes. Raises `Corrupt`."""
     if len(tail) < _TRAILER_BYTES or bytes(tail[-len(_MAGIC) :]) != _MAGIC:

@@ -20,7 +20,7 @@ from infra.records.decode import decode_batch
 from infra.segment import footer as footer_module
 from infra.segment.batch_segment import BuiltSegment, SegmentPart, build_batch_segment
 from infra.segment.extent import ProducerEntry
-from infra.segment.footer import SegmentFooter, footer_bytes, parse_footer, read_footer
+from infra.segment.footer import SegmentFooter, footer_bytes, parse_footer, read_extents, read_footer
 from infra.store.memory import MemoryObjectStore
 from tests.segment.parts import part
 
@@ -124,6 +124,16 @@ def test_the_same_parts_give_the_same_bytes() -> None:
 def test_producers_come_back() -> None:
     footer, _ = read(build(part([1], producers=(PRODUCER, ProducerEntry(8, 0, ())))))
     assert footer.flushed[0].producers == (PRODUCER, ProducerEntry(8, 0, ()))
+
+
+def test_extents_alone_are_read_too() -> None:
+    async def main() -> None:
+        store = MemoryObjectStore()
+        built = build(part([1, 2], producers=(PRODUCER,)), part([3], topic=2))
+        await store.create(KEY, built.body)
+        assert await read_extents(store, KEY) == built.flushed
+
+    asyncio.run(main())
 
 
 def test_what_no_flush_may_ask_for_is_refused() -> None:
