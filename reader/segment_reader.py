@@ -2,15 +2,12 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
 
-from infra.ports import LogReader
-from infra.records.batch import BatchHeader
 from infra.segment.extent import Extent
 from infra.segment.footer import SegmentFooter, read_footer
 from infra.store.port import ObjectStore
 from reader.block_cache import BlockCache
-from reader.fetch_plan import SegmentRead, TailRead, plan_read
+from reader.fetch_plan import SegmentRead
 
 _FOOTERS = 1024  # footers kept: an index entry is tens of bytes a batch
 _READ_BYTES = 8 << 20  # bytes a step of `replay_log` reads
@@ -64,17 +61,3 @@ class SegmentReader:
         end = spans[-1].position + spans[-1].size
         data = await self._cache.read(extent.segment, begin, end - begin)
         return [data[span.position - begin : span.position - begin + span.size] for span in spans]
-
-
-async def replay_log(reader: SegmentReader, log: LogReader, offset: int, upto: int) -> AsyncIterator[list[memoryview]]:
-    """Record batches of a led partition from `offset` below `upto`, in order: coordinators load by it.
-
-    Each step gives about 8 MiB; the first batch may begin below `offset`.
-    """
-    while offset < upto:
-        plan = plan_read(log, offset, _READ_BYTES, upto, at_least_one=True)
-        batches = plan.batches if isinstance(plan, TailRead) else await reader.read(plan)
-        if not batches:
-            return
-        yield batches
-        offset = BatchHeader.parse(batches[-1]).last_offset + 1

@@ -128,7 +128,7 @@ def _silent() -> Any:
 def _print_all(
     consumer: Consumer, partitions: int, follow: bool, limit: int | None, separator: str | None, as_json: bool
 ) -> None:
-    ended: set[int] = set()
+    ended: set[int | None] = set()
     printed = 0
     while limit is None or printed < limit:
         batch = consumer.consume(_ROUND if limit is None else min(_ROUND, limit - printed), timeout=0.5)

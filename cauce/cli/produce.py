@@ -21,7 +21,7 @@ class Line:
 
     value: bytes | None
     key: bytes | None = None
-    headers: list[tuple[str, bytes | None]] = field(default_factory=list)
+    headers: list[tuple[str, str | bytes | None]] = field(default_factory=list)
     timestamp: int = 0  # ms; 0: now
     partition: int = -1
 

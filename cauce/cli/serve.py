@@ -5,8 +5,12 @@ import contextlib
 import signal
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cauce.cli.output import fail
+
+if TYPE_CHECKING:
+    from cauce.node import Node
 
 
 def parse_settings(words: list[str] | None) -> dict[str, str]:
@@ -48,7 +52,7 @@ def serve(flags: Mapping[str, str], file: Path | None, *, alone: bool) -> None:
         asyncio.run(run(settings))
 
 
-def _tell(node: "Node", greet: bool) -> None:  # noqa: F821
+def _tell(node: "Node", greet: bool) -> None:
     first = next(iter(node.endpoints.values()))
     lines = [f"Cauce {node.node_id} listening on {first}"]
     lines += [f"  {name} on {address}" for name, address in list(node.endpoints.items())[1:]]
