@@ -11,6 +11,7 @@ from typing import Protocol
 
 from infra.errors import CauceError, Fenced, NotLeader
 from infra.partition import PartitionId, SessionId
+from infra.store.port import Buffer
 from ingest.acks import Complete, complete_all
 from ingest.observer import IngestObserver
 from ingest.partition_log import Appended, Batch, PartitionLog
@@ -128,6 +129,12 @@ class Appender:
     def _fail(self, synced: Sequence[tuple[PartitionLog, int]], failure: BaseException) -> None:
         for session in {log.lease.session for log, _ in synced}:
             self._on_failed(session, Fenced(f"the WAL failed: {failure}"))
+
+
+def writable(batch: Buffer) -> memoryview:
+    """The same bytes where they can be stamped; copied only when they lie in memory that must not change."""
+    view = memoryview(batch)
+    return memoryview(bytearray(view)) if view.readonly else view
 
 
 def _ttl_error(log: PartitionLog) -> CauceError | None:

@@ -23,7 +23,7 @@ from infra.topic_config import TopicSettings
 from infra.view.port import View
 from ingest.acks import complete_all
 from ingest.admission import Admission
-from ingest.appender import ACKS_ALL, Appender, PartitionAppend, WalPort
+from ingest.appender import ACKS_ALL, Appender, PartitionAppend, WalPort, writable
 from ingest.flush import Build, Flusher
 from ingest.flush_plan import FlushPolicy
 from ingest.observer import IngestObserver
@@ -245,7 +245,7 @@ class Leaders:
 
     async def append(self, partition: PartitionId, leader_epoch: int, batches: Sequence[Buffer]) -> int:
         """As `LogAppender.append`."""
-        views = [_writable(batch) for batch in batches]
+        views = [writable(batch) for batch in batches]
         checked = [batch for view in views for batch in walk_batches(view)]
         holds: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         result: list[Appended | CauceError] = []
@@ -308,8 +308,3 @@ def _error_of(log: PartitionLog, reason: CloseReason) -> CauceError:
     if reason == "deleted":
         return Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"topic {log.topic} is deleted")
     return NotLeader(f"this node leads {log.partition} no more")
-
-
-def _writable(batch: Buffer) -> memoryview:
-    view = memoryview(batch)
-    return memoryview(bytearray(view)) if view.readonly else view

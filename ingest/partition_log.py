@@ -36,6 +36,7 @@ class Appended:
     base_offset: int
     last_offset: int
     log_append_time_ms: int  # -1 when the producer's own timestamps count
+    log_start_offset: int
     entries: tuple[WalEntry, ...]
 
     @property
@@ -187,7 +188,7 @@ class PartitionLog:
         base = self.log_end_offset
         time_ms = now_ms if self.settings.log_append_time else -1
         entries = tuple(self._append_one(batch, now_ms, wal_position) for _, batch in batches)
-        return Appended(base, self.log_end_offset - 1, time_ms, entries)
+        return Appended(base, self.log_end_offset - 1, time_ms, self._log_start, entries)
 
     def _append_one(self, batch: memoryview, now_ms: int, wal_position: int) -> WalEntry:
         base = self.log_end_offset
@@ -204,7 +205,7 @@ class PartitionLog:
 
     def _appended_before(self, duplicate: Duplicate) -> Appended:
         time_ms = duplicate.timestamp if self.settings.log_append_time else -1
-        return Appended(duplicate.base_offset, duplicate.last_offset, time_ms, ())
+        return Appended(duplicate.base_offset, duplicate.last_offset, time_ms, self._log_start, ())
 
     # Acknowledging: each of these answers whom to tell; telling may call back into the log
 
