@@ -6,6 +6,7 @@ which they were made, so two produces of one connection reach the log as they we
 
 import asyncio
 import logging
+from typing import cast
 
 from infra.errors import CauceError
 from infra.store.port import Buffer
@@ -38,7 +39,7 @@ class Channel(asyncio.BufferedProtocol):
         self._active_at = 0.0  # seconds, monotonic: last frame, or last time that answers could leave
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit from it
         traffic = self._traffic
         peer = transport.get_extra_info("peername")
         self._host = str(peer[0]) if isinstance(peer, tuple) else ""

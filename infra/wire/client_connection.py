@@ -5,7 +5,7 @@ import ssl
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from infra.error_code import ErrorCode
 from infra.errors import CauceError, Unavailable
@@ -109,8 +109,7 @@ class ClientConnection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit from it
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
