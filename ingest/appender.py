@@ -113,7 +113,7 @@ class Appender:
     def _write(self, entries: Sequence[WalEntry], synced: Sequence[tuple[PartitionLog, int]]) -> None:
         try:
             self._wal.append(entries, partial(self._written, synced))
-        except CauceError as error:
+        except Exception as error:  # noqa: BLE001  offsets are given: going on would count these batches as durable
             self._fail(synced, error)
 
     def _written(self, synced: Sequence[tuple[PartitionLog, int]], failure: BaseException | None) -> None:
@@ -124,7 +124,6 @@ class Appender:
             complete_all(log.on_synced(upto), _ttl_error(log))
             if not log.closed:
                 self._on_synced(log)
-                self._observer.advanced(log)
 
     def _fail(self, synced: Sequence[tuple[PartitionLog, int]], failure: BaseException) -> None:
         for session in {log.lease.session for log, _ in synced}:

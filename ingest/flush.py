@@ -84,7 +84,7 @@ class Flusher:
         self._on_lost = on_lost
         self._schedule = FlushSchedule(policy)
         self._changed = asyncio.Event()
-        self._flights: set[asyncio.Task[None]] = set()
+        self._flights: dict[asyncio.Task[None], SessionId] = {}
         self._sequences: dict[SessionId, int] = {}
         self._last: tuple[SessionId, asyncio.Future[bool]] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -121,6 +121,13 @@ class Flusher:
         """The log is closed."""
         self._schedule.forget(log)
 
+    def abandon(self, session: SessionId) -> None:
+        """The session is over: none of its flushes will be published. What lands in the bucket yet is void."""
+        current = asyncio.current_task()
+        for task, flown in tuple(self._flights.items()):
+            if flown == session and task is not current:
+                task.cancel()
+
     async def _run(self) -> None:
         while True:
             self._changed.clear()
@@ -152,11 +159,11 @@ class Flusher:
         )
         self._last = (session, flight.published)
         task = asyncio.create_task(self._fly(flight), name=f"flush {flight.key}")
-        self._flights.add(task)
+        self._flights[task] = session
         task.add_done_callback(self._landed)
 
     def _landed(self, task: asyncio.Task[None]) -> None:
-        self._flights.discard(task)
+        self._flights.pop(task, None)
         self._changed.set()
 
     async def _fly(self, flight: _Flight) -> None:
@@ -192,7 +199,6 @@ class Flusher:
         for log, one in flushed:
             if not log.closed:
                 complete_all(log.on_published(one))
-                self._observer.advanced(log)
         self._on_published()
 
     def _lose(self, flight: _Flight, error: CauceError) -> None:

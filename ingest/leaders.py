@@ -174,6 +174,7 @@ class Leaders:
         self._lost.add(session)
         _log.error("session %s is over: %s", session, error)
         reason = error if isinstance(error, Fenced) else Fenced(str(error))
+        self._flusher.abandon(session)
         for log in [log for log in self._logs.values() if log.lease.session == session]:
             del self._logs[log.partition]
             self._close(log, "fenced", reason)

@@ -3,11 +3,6 @@
 Knows nothing of the metrics library; `cauce/` joins the two.
 """
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ingest.partition_log import PartitionLog
-
 
 class IngestObserver:
     """Counts nothing. Subclass it; times are seconds, sizes bytes."""
@@ -23,9 +18,6 @@ class IngestObserver:
 
     def published(self, seconds: float) -> None:
         """A batch segment became visible."""
-
-    def advanced(self, log: "PartitionLog") -> None:
-        """The high watermark of a led partition may have moved."""
 
     def leading(self, partitions: int) -> None:
         """So many partitions are led now."""

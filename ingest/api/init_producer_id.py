@@ -2,14 +2,14 @@
 
 A producer id and epoch that come along (v3, KIP-360) are not looked at, as in Kafka: an idempotent producer that lost
 its place begins anew under another id. One of them without the other is INVALID_REQUEST, and so is a transactional id:
-transactions are not supported, and clients take that code for final. While the bucket does not answer, clients are
-told COORDINATOR_LOAD_IN_PROGRESS: all of them try again after it, and none looks for a coordinator.
+transactions are not supported, and clients take that code for final. While the bucket does not answer or the node has
+no session, clients are told COORDINATOR_LOAD_IN_PROGRESS: they try again after it, and none looks for a coordinator.
 """
 
 from typing import ClassVar, Protocol
 
 from infra.error_code import ErrorCode
-from infra.errors import Unavailable
+from infra.errors import Fenced, Unavailable
 from infra.wire.handler import Handler, RequestContext
 from infra.wire.messages import init_producer_id as message
 
@@ -38,7 +38,7 @@ class InitProducerIdHandler(Handler):
             return _refused(ErrorCode.INVALID_REQUEST)
         try:
             return message.InitProducerIdResponse(producer_id=await self._producer_ids.next(), producer_epoch=0)
-        except Unavailable:
+        except (Fenced, Unavailable):
             return _refused(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
 
 

@@ -176,6 +176,30 @@ def test_a_new_session_begins_with_sequences_of_its_own() -> None:
     run(body)
 
 
+def test_flushes_of_a_lost_session_do_not_hold_up_the_next() -> None:
+    async def body(side: WriteSide) -> None:
+        side.open()
+
+        async def gate(key: str) -> None:
+            if "/0000000003/" in key:
+                await asyncio.Event().wait()
+
+        side.store.gate = gate
+        told = []
+        for flights in range(1, 5):
+            told.append(side.append(make_batch())[1])
+            await until(lambda flights=flights: len(side.store.bodies) == flights)  # type: ignore[misc]
+        side.leaders.lose(SESSION, Fenced("test"))
+        assert {type(error) for error in await asyncio.gather(*told)} == {Fenced}
+        session = SessionId(1, 4)
+        side.leaders.begin_session(Guard(session))
+        side.leaders.open(taken_lease(epoch=6, session=session), settings_of())
+        assert await side.append(make_batch())[1] is None
+        assert len(side.lost) == 1
+
+    run(body)
+
+
 def test_a_store_outage_delays_and_loses_nothing() -> None:
     async def body(side: WriteSide) -> None:
         log = side.open()
