@@ -1,0 +1,126 @@
+"""Writes changes to one partition of `__consumer_offsets`: what waits together goes in one record batch.
+
+Several appends may be under way; they are settled in the order they were sent, so that memory follows the log.
+Knows no groups: whoever settles applies the changes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from infra.clock import Clock
+from infra.errors import CauceError, NotLeader, Unavailable
+from infra.partition import Lease
+from infra.ports import LogAppender
+from infra.records.encode import batch_of
+from ingest.coordinator.offset_records import Change, encode_change
+
+log = logging.getLogger(__name__)
+
+MAX_IN_FLIGHT = 4
+"""Appends under way at once: with object durability one takes a flush, and the next should not wait for it."""
+
+MAX_BATCH_BYTES = 256 * 1024
+"""Above it waiting writes go in another batch, well below what a batch may be; one large write goes by itself."""
+
+Settle = Callable[[int, Sequence[Change]], Awaitable[None]]
+
+
+@dataclass(slots=True, eq=False)
+class _Write:
+    changes: Sequence[Change]
+    records: list[tuple[bytes, bytes | None]]
+    size: int
+    done: asyncio.Future[None]
+
+
+class OffsetLog:
+    """One coordinator's way into its partition's log."""
+
+    def __init__(self, appender: LogAppender, lease: Lease, clock: Clock, settle: Settle) -> None:
+        """`settle(base offset, changes)` is awaited for each batch, one after the other, before its writers go on."""
+        self._appender = appender
+        self._lease = lease
+        self._clock = clock
+        self._settle = settle
+        self._waiting: list[_Write] = []
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._last: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def write(self, changes: Sequence[Change]) -> None:
+        """Return once the changes are below the high watermark and settled.
+
+        Raises `NotLeader`, `Fenced`, `Refused` (a batch too large), or `Unavailable` (outcome unknown).
+        """
+        if self._closed:
+            raise NotLeader("this coordinator has moved")
+        records = [encode_change(change) for change in changes]
+        size = sum(len(key) + len(value or b"") for key, value in records)
+        loop = asyncio.get_running_loop()
+        write = _Write(changes, records, size, loop.create_future())
+        self._waiting.append(write)
+        if len(self._waiting) == 1:
+            loop.call_soon(self._send)  # whatever else this round of the loop brings goes along
+        await write.done
+
+    def close(self) -> None:
+        """The lease is gone: whoever waits is told so."""
+        self._closed = True
+        for task in self._in_flight:
+            task.cancel()
+        self._fail(self._take(None), NotLeader("this coordinator has moved"))
+
+    def _send(self) -> None:
+        while self._waiting and len(self._in_flight) < MAX_IN_FLIGHT and not self._closed:
+            task = asyncio.create_task(self._append(self._take(MAX_BATCH_BYTES), self._last))
+            self._in_flight.add(task)
+            self._last = task
+
+    def _take(self, max_bytes: int | None) -> list[_Write]:
+        taken = total = 0
+        for write in self._waiting:
+            total += write.size
+            if max_bytes is not None and taken and total > max_bytes:
+                break
+            taken += 1
+        writes, self._waiting = self._waiting[:taken], self._waiting[taken:]
+        return writes
+
+    async def _append(self, writes: list[_Write], previous: asyncio.Task[None] | None) -> None:
+        task = asyncio.current_task()
+        try:
+            await self._append_and_settle(writes, previous)
+        except asyncio.CancelledError:
+            self._fail(writes, NotLeader("this coordinator has moved"))
+            raise
+        except CauceError as error:
+            self._fail(writes, error)
+        except Exception as error:  # a fault of ours must not leave requests without an answer
+            log.exception("a write to %s failed", self._lease.partition)
+            self._fail(writes, Unavailable(f"a write to {self._lease.partition} failed: {error!r}"))
+        finally:
+            if task is not None:
+                self._in_flight.discard(task)
+            if self._last is task:
+                self._last = None
+            self._send()
+
+    async def _append_and_settle(self, writes: list[_Write], previous: asyncio.Task[None] | None) -> None:
+        records = [record for write in writes for record in write.records]
+        batch = batch_of(records, self._clock.now_ms())
+        try:
+            base = await self._appender.append(self._lease.partition, self._lease.leader_epoch, [batch])
+        finally:
+            if previous is not None:
+                await asyncio.wait([previous])
+        await self._settle(base, [change for write in writes for change in write.changes])
+        for write in writes:
+            if not write.done.done():
+                write.done.set_result(None)
+
+    def _fail(self, writes: Sequence[_Write], error: CauceError) -> None:
+        for write in writes:
+            if not write.done.done():
+                write.done.set_exception(error)
