@@ -24,7 +24,7 @@ REBALANCE_MS = 60_000
 
 def subscription(*topics: str) -> bytes:
     """A consumer's subscription (version 0) without user data."""
-    names = b"".join(struct.pack(">h", len(topic)) + topic.encode() for topic in topics)
+    names = b"".join(struct.pack(">h", len(topic.encode())) + topic.encode() for topic in topics)
     return struct.pack(">hi", 0, len(topics)) + names + struct.pack(">i", -1)
 
 

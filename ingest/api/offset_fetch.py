@@ -1,0 +1,111 @@
+"""OffsetFetch v1 to v9: what groups have committed; offset -1 and empty metadata where nothing is.
+
+Versions: v2 null topics are all of them, and errors of the group stand on top (v1: in each partition); v5 leader
+epochs; v6 flexible; v7 require_stable; v8 several groups at once; v9 member fields, which classic groups do not need.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, TypeAlias
+
+from infra.error_code import ErrorCode
+from infra.errors import CauceError
+from infra.view.port import OffsetRow
+from infra.wire.handler import Handler, RequestContext
+from infra.wire.messages import offset_fetch as message
+from ingest.coordinator.coordinator import GroupCoordinator
+from ingest.coordinator.offsets import TopicPartition
+from ingest.coordinator.shard import answer_code
+
+Wanted: TypeAlias = list[tuple[str, list[int]]]  # topics with their partitions
+
+_NOTHING = OffsetRow(-1, -1, "", -1)
+
+
+class OffsetFetchHandler(Handler):
+    """Answers OffsetFetch for the groups this node coordinates."""
+
+    api_key: ClassVar[int] = message.API_KEY
+    min_version: ClassVar[int] = 1
+    max_version: ClassVar[int] = 9
+
+    def __init__(self, coordinator: GroupCoordinator) -> None:
+        self._coordinator = coordinator
+
+    async def handle(self, context: RequestContext, request: message.OffsetFetchRequest) -> message.OffsetFetchResponse:
+        if context.api_version >= 8:
+            return message.OffsetFetchResponse(groups=[self._group(group) for group in request.groups])
+        wanted = _wanted(request.topics)
+        try:
+            rows = self._coordinator.fetch_offsets(request.group_id)
+        except CauceError as error:
+            return _failed(wanted, answer_code(error), context.api_version)
+        return message.OffsetFetchResponse(
+            topics=[
+                message.OffsetFetchResponseTopic(
+                    name=name, partitions=[_partition(number, rows.get((name, number))) for number in numbers]
+                )
+                for name, numbers in (_all(rows) if wanted is None else wanted)
+            ]
+        )
+
+    def _group(self, group: message.OffsetFetchRequestGroup) -> message.OffsetFetchResponseGroup:
+        wanted = _wanted(group.topics)
+        try:
+            rows = self._coordinator.fetch_offsets(group.group_id)
+        except CauceError as error:
+            return message.OffsetFetchResponseGroup(group_id=group.group_id, error_code=answer_code(error))
+        return message.OffsetFetchResponseGroup(
+            group_id=group.group_id,
+            topics=[
+                message.OffsetFetchResponseTopics(
+                    name=name, partitions=[_grouped_partition(number, rows.get((name, number))) for number in numbers]
+                )
+                for name, numbers in (_all(rows) if wanted is None else wanted)
+            ],
+        )
+
+
+def _wanted(
+    topics: Iterable[message.OffsetFetchRequestTopic | message.OffsetFetchRequestTopics] | None,
+) -> Wanted | None:
+    return None if topics is None else [(topic.name, list(topic.partition_indexes)) for topic in topics]
+
+
+def _all(rows: Mapping[TopicPartition, OffsetRow]) -> Wanted:
+    found: dict[str, list[int]] = {}
+    for name, number in sorted(rows):
+        found.setdefault(name, []).append(number)
+    return list(found.items())
+
+
+def _failed(wanted: Wanted | None, error: ErrorCode, version: int) -> message.OffsetFetchResponse:
+    if version >= 2:
+        return message.OffsetFetchResponse(error_code=error)
+    topics = [
+        message.OffsetFetchResponseTopic(name=name, partitions=[_partition(number, None, error) for number in numbers])
+        for name, numbers in wanted or ()
+    ]
+    return message.OffsetFetchResponse(topics=topics)
+
+
+def _partition(
+    number: int, row: OffsetRow | None, error: ErrorCode = ErrorCode.NONE
+) -> message.OffsetFetchResponsePartition:
+    row = row or _NOTHING
+    return message.OffsetFetchResponsePartition(
+        partition_index=number,
+        committed_offset=row.offset,
+        committed_leader_epoch=row.leader_epoch,
+        metadata=row.metadata,
+        error_code=error,
+    )
+
+
+def _grouped_partition(number: int, row: OffsetRow | None) -> message.OffsetFetchResponsePartitions:
+    row = row or _NOTHING
+    return message.OffsetFetchResponsePartitions(
+        partition_index=number,
+        committed_offset=row.offset,
+        committed_leader_epoch=row.leader_epoch,
+        metadata=row.metadata,
+    )
