@@ -7,15 +7,16 @@ drained, WAL closed, folder unlocked.
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
 from cauce.data_folder import DataFolder
-from cauce.handlers import handlers_of
+from cauce.handlers import registry_of
 from cauce.http import HealthServer
-from cauce.ingest_side import IngestSide
+from cauce.leadership import Leadership
 from cauce.node_metrics import StateMetrics, store_observer
+from cauce.node_parts import NodeParts
 from cauce.wire_metrics import WireMetrics
 from infra.clock import SYSTEM_CLOCK, Clock
 from infra.cluster.cluster import open_cluster
@@ -33,6 +34,7 @@ from infra.view.rebuild import rebuild
 from infra.view.redis_view import RedisView
 from infra.wire.handler import Registry
 from infra.wire.server import Listener, Server
+from ingest.wal.writer import Wal
 
 log = logging.getLogger(__name__)
 
@@ -98,10 +100,7 @@ class Node:
         cluster = await open_cluster(store, self._clock)
         view = RedisView(redis_url, cluster.cluster_id, clock=self._clock)
         self._stack.push_async_callback(view.close)
-
-        async def recover() -> None:
-            await rebuild(view, store, read_extents, self._clock)
-
+        recover = self._recover(view, store)
         await recover()
         state = ClusterState(view, self._clock, cluster.cluster_id, recover=recover)
         server = await self._bind()
@@ -123,7 +122,6 @@ class Node:
             self._registry, listeners, settings.wire_limits, self._clock, observer=WireMetrics(self._metrics)
         )
         await server.bind()
-        self._stack.push_async_callback(server.close, _DRAIN_SECONDS)
         for name, (host, port) in server.bound.items():
             advertised = settings.advertised_listeners.get(name)
             if advertised is not None:
@@ -132,42 +130,84 @@ class Node:
         return server
 
     async def _serve(self, store: ObjectStore, view: RedisView, state: ClusterState, server: Server) -> None:
-        settings = self._settings
-        description = NodeDescription(
-            endpoints=self.endpoints,
-            rack=settings["broker.rack"] or None,
-            roles=frozenset(settings["cauce.roles"]),
-            ttl_seconds=settings["cauce.session.timeout.ms"] / 1000,
+        wal = await self._open_wal()
+        parts = NodeParts(
+            settings=self._settings,
+            clock=self._clock,
+            metrics=self._metrics,
+            store=store,
+            view=view,
+            state=state,
+            wal=wal,
+            repair=self._recover(view, store),
         )
-        side = await IngestSide.open(
-            settings, self._folder, store, view, state, description, self._metrics, self._clock
-        )
-        self._stack.push_async_callback(side.close)
-        self.node_id = side.node_id
-        for handler in handlers_of(settings, state, store, view, side, self._clock):
+        self._stack.push_async_callback(parts.block_cache.close)
+        self._stack.push_async_callback(server.close, _DRAIN_SECONDS)
+        self._run(state.run(), "cluster state")  # goes on until leases are handed over: clients follow by it
+        leadership = Leadership(parts, store, view, self._description(), self._folder.node_id(), self._fail)
+        await leadership.start()
+        self._stack.push_async_callback(leadership.stop)
+        self.node_id = leadership.node_id
+        self._folder.keep_node_id(self.node_id)
+        for handler in registry_of(parts):
             self._registry.add(handler)
-        self._run(side.run(), "leases")
-        self._run(state.run(), "cluster state")
-        await side.settle()
-        await self._start_http(side, state)
+        self._run(parts.coordinator.run(), "expiry of offsets")
+        await leadership.settle()
+        await self._start_http(parts, leadership)
         await server.start()
         self._ready = True
 
-    async def _start_http(self, side: IngestSide, state: ClusterState) -> None:
+    async def _open_wal(self) -> Wal:
+        def synced(seconds: float, size: int) -> None:
+            self._metrics.wal_sync_seconds.observe(seconds)
+
+        loop = asyncio.get_running_loop()
+        wal = await asyncio.to_thread(
+            Wal.open,
+            self._folder.wal,
+            loop=loop,
+            budget_bytes=self._settings["cauce.wal.bytes"],
+            clock=self._clock,
+            on_sync=synced,
+        )
+        self._stack.push_async_callback(asyncio.to_thread, wal.close)
+        return wal
+
+    def _recover(self, view: RedisView, store: ObjectStore) -> Callable[[], Coroutine[Any, Any, None]]:
+        async def recover() -> None:
+            await rebuild(view, store, read_extents, self._clock)
+
+        return recover
+
+    def _description(self) -> NodeDescription:
+        return NodeDescription(
+            endpoints=self.endpoints,
+            rack=self._settings["broker.rack"] or None,
+            roles=frozenset(self._settings["cauce.roles"]),
+            ttl_seconds=self._settings["cauce.session.timeout.ms"] / 1000,
+        )
+
+    async def _start_http(self, parts: NodeParts, leadership: Leadership) -> None:
         address: str = self._settings["cauce.http"]
         if not address:
             return
         host, colon, port = address.rpartition(":")
         if not colon or not port.isdecimal():
             raise BadStart(f"cauce.http={address!r} is not HOST:PORT, for example 127.0.0.1:9644")
-        gauges = StateMetrics(self._metrics, side.leaders, state, side.committed, side.wal_bytes, self._clock)
+        gauges = StateMetrics(
+            self._metrics, parts.leaders, parts.state, parts.committed, lambda: parts.wal.bytes_used, self._clock
+        )
 
         def ready() -> str | None:
-            return "the node is starting or stopping" if not self._ready else side.problem()
+            return leadership.problem() if self._ready else "the node is starting or stopping"
 
         self._http = HealthServer(host, int(port), self._metrics.registry, ready=ready, refresh=gauges.refresh)
         await self._http.start()
         self._stack.push_async_callback(self._http.close)
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = error
+        self._failed.set()
 
     def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run something for as long as the node lives; its failure ends the node."""
@@ -176,8 +216,7 @@ class Node:
         def done(ended: asyncio.Task[None]) -> None:
             if not ended.cancelled() and (error := ended.exception()) is not None:
                 log.error("%s failed: %s", name, error, exc_info=None if isinstance(error, CauceError) else error)
-                self._failure = error
-                self._failed.set()
+                self._fail(error)
 
         async def cancel() -> None:
             task.cancel()

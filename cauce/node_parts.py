@@ -3,7 +3,7 @@
 Each part knows only its ports; this is the one place that knows them all.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 from cauce.node_metrics import IngestMetrics
 from cauce.topic_admin import TopicAdmin
@@ -13,11 +13,10 @@ from infra.cluster.producer_ids import ProducerIds
 from infra.cluster.settings import BrokerConfigLedger
 from infra.cluster.state import ClusterState, Topic
 from infra.cluster.topics import TopicLedger
-from infra.errors import Fenced
+from infra.errors import CauceError, Fenced
 from infra.metrics import Metrics
 from infra.partition import PartitionId, SessionId
 from infra.ports import SessionGuard
-from infra.segment.batch_segment import BuiltSegment, SegmentPart, build_batch_segment
 from infra.settings import Settings
 from infra.store.port import ObjectStore
 from infra.topic_config import TopicSettings, topic_settings
@@ -27,9 +26,9 @@ from ingest.coordinator.group_effects import GroupLimits
 from ingest.coordinator.offsets import OffsetLimits
 from ingest.flush_plan import FlushPolicy, FlushTrigger
 from ingest.leaders import IngestLimits, Leaders
-from ingest.partition_log import FlushPart
 from ingest.produced import TopicTarget
 from ingest.publish import Repair
+from ingest.segment_build import segment_builder
 from ingest.wal.writer import Wal
 from reader.block_cache import BlockCache
 from reader.log_source import LedLogs
@@ -81,6 +80,9 @@ class NodeParts:
         wal: Wal,
         repair: Repair,
     ) -> None:
+        # Whoever keeps the leases sets these two: the write side has given up a session, and topics have changed.
+        self.on_lost: Callable[[SessionId, CauceError], None] = lambda session, error: None
+        self.on_topics_changed: Callable[[], None] = lambda: None
         self.settings = settings
         self.clock = clock
         self.state = state
@@ -98,9 +100,9 @@ class NodeParts:
             wal=wal,
             store=store,
             view=view,
-            build=self._build,
+            build=segment_builder(state.cluster_id),
             repair=repair,
-            on_lost=lambda session, error: self.on_lost(session),
+            on_lost=lambda session, error: self.on_lost(session, error),
             policy=_flush_policy(settings),
             limits=IngestLimits(
                 tail_bytes=settings["cauce.tail.bytes"],
@@ -128,12 +130,6 @@ class NodeParts:
             changed=lambda: self.on_topics_changed(),
         )
 
-    def on_lost(self, session: SessionId) -> None:
-        """The write side has given up a session; whoever keeps the leases replaces this."""
-
-    def on_topics_changed(self) -> None:
-        """A topic came, grew or went through this node; whoever keeps the leases replaces this."""
-
     def settings_of(self, topic: Topic) -> TopicSettings:
         """A topic's configs as the write side obeys them."""
         return topic_settings(topic.configs, self.state.broker_configs, self.settings.durability)
@@ -159,15 +155,6 @@ class NodeParts:
         for group, rows in self.coordinator.committed().items():
             for (topic, partition), row in rows.items():
                 yield group, topic, partition, row.offset
-
-    def _build(self, key: str, session: SessionId, parts: Sequence[FlushPart]) -> BuiltSegment:
-        rows = [
-            SegmentPart(
-                part.log.partition, part.log.leader_epoch, [one.batch for one in part.batches], part.producers
-            )
-            for part in parts
-        ]
-        return build_batch_segment(key, self.state.cluster_id, session, rows)
 
 
 def _flush_policy(settings: Settings) -> FlushPolicy:
