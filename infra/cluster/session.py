@@ -73,7 +73,7 @@ class Session:
     async def look_for_fence(self) -> None:
         """Raise `Fenced` when the session's fence exists, `Unavailable` when the bucket does not say."""
         if self._lost is None and await fence_exists(self._store, self._session):
-            self._lose("its fence was found")
+            self.end("its fence was found")
         if self._lost is not None:
             raise Fenced(f"session {self._session} is over: {self._lost}")
 
@@ -92,10 +92,9 @@ class Session:
         try:
             await self._view.register(live, self._ttl_ms)
         except Fenced:
-            self._lose("its node id has registered again")
+            self.end("its node id has registered again")
             raise
-        with contextlib.suppress(Unavailable):
-            await self.look_for_fence()
+        await self._look_briefly()
         self._incarnation = incarnation
         self._valid_until = sent_at + self._node.ttl_seconds
 
@@ -105,11 +104,10 @@ class Session:
         A bucket that does not answer is no reason to stop: without it nobody can make a fence either.
         """
         sent_at = self._clock.monotonic()
-        with contextlib.suppress(Unavailable):
-            await self.look_for_fence()
+        await self._look_briefly()
         if not await self._view.renew(self._session, self._ttl_ms):
             if await self._view.incarnation() == self._incarnation:
-                self._lose("the view let it lapse")
+                self.end("the view let it lapse")
                 raise Fenced(f"session {self._session} is over: {self._lost}")
             await self.register()
             return
@@ -128,20 +126,27 @@ class Session:
 
     async def close(self) -> None:
         """Leave for good, after everything was released: the fence is the mark that the node id is free again."""
-        self._lose("it was closed")
+        self.end("it was closed")
         with contextlib.suppress(Unavailable):
             await create_fence(self._store, self._session, by=self._session)
         with contextlib.suppress(Unavailable):
             await self._view.drop_session(self._session)
 
-    @property
-    def _ttl_ms(self) -> int:
-        return round(self._node.ttl_seconds * 1000)
-
-    def _lose(self, reason: str) -> None:
+    def end(self, reason: str) -> None:
+        """It is over from now on, as far as this process goes. `close` tells the others."""
         if self._lost is not None:
             return
         self._lost = reason
         callbacks, self._on_lost = self._on_lost, []
         for callback in callbacks:
             callback()
+
+    async def _look_briefly(self) -> None:
+        """A bucket that is slow or silent must not cost the session."""
+        with contextlib.suppress(Unavailable, TimeoutError):
+            async with asyncio.timeout(self._node.ttl_seconds / 6):
+                await self.look_for_fence()
+
+    @property
+    def _ttl_ms(self) -> int:
+        return round(self._node.ttl_seconds * 1000)

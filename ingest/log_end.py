@@ -1,0 +1,173 @@
+"""Where a log ends and what it holds, read from the bucket once its last session is over.
+
+The end is the greatest of the last epoch's start, the log start offset and the end of the record segments, continued
+by the last epoch's own extents in its session's segments. What the view knows only makes the listings shorter: where
+it has forgotten something below, the bucket is read instead. Whoever calls has made sure of the fence.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from infra.cluster.extent_chain import ChainedLog, chain_log, is_chain
+from infra.cluster.lease_objects import last_manifests
+from infra.cluster.manifest import Manifest, ManifestLedger
+from infra.errors import Corrupt, NotFound
+from infra.object_key import batches_of_session
+from infra.partition import PartitionId, SessionId
+from infra.segment.extent import FlushedExtent
+from infra.store.port import ObjectStore
+from infra.view.bucket_log import BucketLogs, ReadExtents, all_of
+from infra.view.port import PublishedPartition, View
+from ingest.claims import Predecessor
+
+_log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptedLog:
+    """What a new leader begins with."""
+
+    log: ChainedLog
+    manifest: Manifest
+    published: PublishedPartition | None = None  # as the view has it; None when it must be told
+
+
+class Requests:
+    """Bounds how many requests one takeover has in the air; damage costs one partition, not the takeover."""
+
+    def __init__(self, at_once: int) -> None:
+        self._gate = asyncio.Semaphore(at_once)
+
+    async def one(self, request: Callable[..., Awaitable[Answer]], *of: Any) -> Answer:
+        """The answer of one request."""
+        async with self._gate:
+            return await request(*of)
+
+    async def whole(self, what: object, request: Awaitable[Answer]) -> Answer | None:
+        """The answer, or None, and an error in the log, when an object that `what` needs is damaged."""
+        try:
+            return await request
+        except (Corrupt, NotFound) as error:
+            _log.error("%s cannot be led: %s", what, error)
+            return None
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What was read of one partition so far."""
+
+    before: Predecessor
+    manifest: Manifest
+    published: PublishedPartition
+    repaired: bool = False
+
+    @property
+    def consistent(self) -> bool:
+        """The view knows the log from the floor up to the last epoch's start at least."""
+        known = [extent for extent in self.published.extents if extent.last_offset >= self.manifest.floor]
+        end = self.published.end_offset
+        return end >= self.before.record.start_offset and is_chain(known, self.manifest.floor, end)
+
+    @property
+    def last_known_segment(self) -> str:
+        """Of the last epoch, in its session's listing; "" when all of the listing is needed."""
+        prefix, epoch = batches_of_session(self.before.session), self.before.leader_epoch
+        extents = [one for one in self.published.extents if one.leader_epoch == epoch]
+        return max((one.segment for one in extents if one.segment.startswith(prefix)), default="")
+
+    def adopt(self, found: Sequence[FlushedExtent]) -> AdoptedLog:
+        """The log, by the view's extents and those found in the bucket."""
+        manifest, published = self.manifest, self.published
+        by_view = published.end_offset >= manifest.producers_upto
+        log = chain_log(
+            self.before.record.chain(self.before.leader_epoch),
+            [*(FlushedExtent(extent) for extent in published.extents), *found],
+            floor=manifest.floor,
+            producers=published.producers if by_view else manifest.producers,
+            producers_upto=published.end_offset if by_view else manifest.producers_upto,
+        )
+        for begin, end in log.gaps:
+            _log.error("%s: offsets %d to %d are gone from the bucket", self.before.partition, begin, end - 1)
+        return AdoptedLog(log, manifest, None if self.repaired else published)
+
+
+class LogEnds:
+    """Reads logs for one takeover after another. Keeps nothing."""
+
+    def __init__(self, store: ObjectStore, view: View, read_extents: ReadExtents, requests: Requests) -> None:
+        self._store = store
+        self._view = view
+        self._read_extents = read_extents
+        self._requests = requests
+
+    async def read(self, befores: Sequence[Predecessor]) -> dict[PartitionId, AdoptedLog]:
+        """The logs of these partitions; one that needs a damaged object is left out."""
+        readings = await self._ledgers(befores)
+        await self._mend(readings)
+        by_session: dict[SessionId, list[_Reading]] = {}
+        for reading in readings:
+            by_session.setdefault(reading.before.session, []).append(reading)
+        logs: dict[PartitionId, AdoptedLog] = {}
+        for session, group in by_session.items():
+            found = await self._requests.whole(f"what session {session} led", self._extents(session, group))
+            if found is not None:
+                logs.update((one.before.partition, one.adopt(found.get(one.before.partition, ()))) for one in group)
+        return logs
+
+    async def _ledgers(self, befores: Sequence[Predecessor]) -> list[_Reading]:
+        topics = sorted({one.partition.topic_id for one in befores})
+        versions: dict[PartitionId, int] = {}
+        for listed in await all_of([self._requests.one(last_manifests, self._store, topic_id) for topic_id in topics]):
+            versions.update(listed)
+        ledger = ManifestLedger(self._store)
+
+        async def read(before: Predecessor) -> _Reading | None:
+            manifest: Manifest | None = Manifest()
+            version = versions.get(before.partition)
+            if version is not None:
+                reading = self._requests.one(ledger.read_upto, before.partition, version)
+                manifest = await self._requests.whole(before.partition, reading)
+            if manifest is None:
+                return None
+            return _Reading(before, manifest, await self._requests.one(self._view.partition, before.partition))
+
+        readings = await all_of([read(before) for before in befores])
+        return [reading for reading in readings if reading is not None]
+
+    async def _mend(self, readings: Sequence[_Reading]) -> None:
+        """Read from the bucket what the view has forgotten below the last epochs' starts."""
+        behind = [reading for reading in readings if not reading.consistent]
+        if not behind:
+            return
+        _log.warning("the view has forgotten extents of %d partitions: reading the bucket", len(behind))
+        topics = {reading.before.partition.topic_id for reading in behind}
+        whole = await BucketLogs(self._store, self._read_extents).read_all(topics)
+        for reading in behind:
+            reading.published = whole.get(reading.before.partition, PublishedPartition(0, (), ()))
+            reading.repaired = True
+
+    async def _extents(
+        self, session: SessionId, readings: Sequence[_Reading]
+    ) -> Mapping[PartitionId, list[FlushedExtent]]:
+        """What a session's segments hold at the last epochs of these partitions."""
+        epochs = {reading.before.partition: reading.before.leader_epoch for reading in readings}
+        start_after = min(reading.last_known_segment for reading in readings)
+        listing = self._store.list(batches_of_session(session), start_after=start_after)
+        keys = [info.key async for info in listing]
+        found: dict[PartitionId, list[FlushedExtent]] = {}
+        for flushed in await all_of([self._requests.one(self._footer, key) for key in keys]):
+            for one in flushed:
+                if epochs.get(one.extent.partition) == one.extent.leader_epoch:
+                    found.setdefault(one.extent.partition, []).append(one)
+        return found
+
+    async def _footer(self, key: str) -> Sequence[FlushedExtent]:
+        try:
+            return await self._read_extents(self._store, key)
+        except NotFound:  # garbage by now: nothing that is needed is ever deleted
+            return ()
