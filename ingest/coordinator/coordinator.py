@@ -163,7 +163,7 @@ class GroupCoordinator:
         entry = shard.entries.get(group_id)
         if entry is None:
             if request.member_id:
-                return JoinAnswer(error=ErrorCode.UNKNOWN_MEMBER_ID)
+                return JoinAnswer(error=ErrorCode.UNKNOWN_MEMBER_ID, member_id=request.member_id)
             entry = shard.entry_or_new(group_id)
         parked: asyncio.Future[JoinAnswer] = asyncio.get_running_loop().create_future()
         shard.carry_out(entry, entry.group.join(request, parked, shard.now_ms()))

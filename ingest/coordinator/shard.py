@@ -130,7 +130,8 @@ class GroupShard:
         self._next_offset = loaded.upto
         self._feed.begin(loaded.view_upto)
         self._feed.add(loaded.replayed, loaded.upto)
-        log.info("loaded %d groups of %s", len(self.entries), self.reader.partition)
+        level = logging.INFO if self.entries else logging.DEBUG
+        log.log(level, "loaded %d groups of %s", len(self.entries), self.reader.partition)
 
     def _restore(self, group_id: str, value: bytes) -> None:
         try:
