@@ -221,6 +221,7 @@ class Client:
         task = self._connections.get(address)
         if task is None or (task.done() and _is_broken(task)):
             task = asyncio.create_task(open_connection(address, self._options, self._pool))
+            task.add_done_callback(_is_broken)  # looks at its exception, also when nobody waits for it any longer
             self._connections[address] = task
         return await asyncio.shield(task)
 
