@@ -41,9 +41,7 @@ def _store(url: str, clock: Clock) -> ObjectStore:
         return MemoryObjectStore(clock)
     if not parts.scheme and url:
         raise BadStart(f"the bucket {url!r} is no URL: for a folder write {Path(url).absolute().as_uri()}")
-    near = get_close_matches(parts.scheme, ("file", "s3", "memory"), n=1)
-    hint = f"did you mean {near[0]}:? " if near else ""
-    raise BadStart(f"the bucket {url!r} is of an unknown kind: {hint}Write {_FORMS}")
+    raise BadStart(f"the bucket {url!r} is of an unknown kind: write {_FORMS}")
 
 
 def _folder(url: str, parts: SplitResult) -> Path:
