@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from infra.errors import BadStart
 
@@ -36,6 +36,7 @@ class HealthServer:
         try:
             await web.TCPSite(self._runner, self._host, self._port).start()
         except OSError as error:
+            await self.close()
             raise BadStart(f"cauce.http={self._host}:{self._port} cannot be listened on: {error.strerror}") from None
         self.bound = self._runner.addresses[0][:2]
 
@@ -55,4 +56,4 @@ class HealthServer:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         self._refresh()
-        return web.Response(body=generate_latest(self._registry), content_type="text/plain", charset="utf-8")
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

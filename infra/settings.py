@@ -2,13 +2,14 @@
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from infra.config_value import BadValue
+from infra.config_value import BadValue, ConfigType
 from infra.errors import BadStart
 from infra.limits import WireLimits
 from infra.ports import Durability
@@ -17,6 +18,11 @@ from infra.settings_table import SETTINGS
 _PREFIX = "CAUCE_"
 # Variables that the command line or the test fixture read themselves.
 _OTHER_VARIABLES = frozenset({"CAUCE_BOOTSTRAP", "CAUCE_CONFIG"})
+# What Kubernetes puts into every container beside a service whose name begins with cauce.
+_SERVICE_VARIABLE = re.compile(
+    r"CAUCE_(\w+_)?(SERVICE_HOST=.*|SERVICE_PORT(_\w+)?=.*|PORT=\w+://.*|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=.*)"
+)
+_HIDDEN = "[hidden]"
 
 
 class ListenerAddress(NamedTuple):
@@ -48,9 +54,9 @@ def parse_listener(text: str) -> ListenerAddress:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All settings, parsed, by their names; `texts` as they were given, `origin` where each came from."""
+    """All settings, parsed, by their names; `texts` as they were given (secrets hidden), `origin` where from."""
 
-    values: Mapping[str, Any]
+    values: Mapping[str, Any] = field(repr=False)  # secrets too
     texts: Mapping[str, str]
     origin: Mapping[str, str]  # only what was given: name → "flag", "environment" or the file
 
@@ -128,16 +134,25 @@ def load_settings(
         text, source = given.pop(name, (definition.default, "the default"))
         try:
             values[name] = definition.parse(text)
-            if name in ("listeners", "advertised.listeners"):
-                for address in values[name]:
-                    parse_listener(address)
+            _check_addresses(name, values[name])
         except BadValue as problem:
-            raise BadStart(f"{name}={text!r} from {source} {problem}") from None
+            raise BadStart(f"{name}={_shown(name, text)!r} from {source} {problem}") from None
     for name, (_, source) in given.items():
         raise BadStart(f"there is no setting {name!r} (from {source}){_nearest(name)}; docs/settings.md lists them")
     settings = Settings(values, *_provenance(flags, file, environment))
     _check_together(settings)
     return settings
+
+
+def _check_addresses(name: str, value: Any) -> None:
+    if name in ("listeners", "advertised.listeners"):
+        for address in value:
+            parse_listener(address)
+    elif name == "cauce.http" and value:
+        try:
+            parse_listener(value)
+        except BadValue:
+            raise BadValue("is not HOST:PORT, for example 127.0.0.1:9644; empty for none") from None
 
 
 def _provenance(
@@ -147,7 +162,7 @@ def _provenance(
     origin: dict[str, str] = {}
     variables = _from_environment(os.environ if environment is None else environment)
     for source, rows in ((f"file {file}", _from_file(file)), ("environment", variables), ("flag", flags)):
-        texts.update(rows)
+        texts.update({name: _shown(name, text) for name, text in rows.items()})
         origin.update(dict.fromkeys(rows, source))
     return texts, origin
 
@@ -188,9 +203,16 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     for key, text in environment.items():
         if key in names:
             rows[names[key]] = text
-        elif key.startswith(_PREFIX) and key not in _OTHER_VARIABLES:
-            rows[key] = text  # refused below by its own name, with the nearest one
+        elif (
+            key.startswith(_PREFIX) and key not in _OTHER_VARIABLES and not _SERVICE_VARIABLE.fullmatch(f"{key}={text}")
+        ):
+            rows[key] = text  # refused later by its own name, with the nearest one
     return rows
+
+
+def _shown(name: str, text: str) -> str:
+    secret = name in SETTINGS and SETTINGS[name].type is ConfigType.PASSWORD
+    return _HIDDEN if secret and text else text
 
 
 def _nearest(name: str) -> str:

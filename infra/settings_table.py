@@ -7,6 +7,7 @@ CAUCE_NAME with dots as underscores, in the TOML file it is a quoted key.
 from infra.config_value import LONG_MAX, ConfigDef, ConfigType
 
 _B, _S, _I, _L, _LIST = ConfigType.BOOLEAN, ConfigType.STRING, ConfigType.INT, ConfigType.LONG, ConfigType.LIST
+_SECRET = ConfigType.PASSWORD  # never shown: not in messages, not over the wire
 
 SETTINGS: dict[str, ConfigDef] = {
     definition.name: definition
@@ -18,7 +19,7 @@ SETTINGS: dict[str, ConfigDef] = {
             "",
             "file:///folder or s3://name/prefix?endpoint=…&region=…; empty: the folder bucket in the data folder.",
         ),
-        ConfigDef("cauce.redis", _S, "", "redis://, rediss:// or unix:// URL; empty: an embedded Valkey server."),
+        ConfigDef("cauce.redis", _SECRET, "", "redis://, rediss:// or unix:// URL; empty: an embedded Valkey server."),
         ConfigDef(
             "cauce.roles",
             _LIST,
