@@ -9,7 +9,7 @@ for one.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 from uuid import UUID
 
@@ -80,7 +80,8 @@ class LeaseKeeper:
         self._leaders = leaders
         self._left = left
         self._topics = topics
-        self._settings = settings
+        self._settings_of = settings
+        self._parsed: dict[UUID, tuple[Topic, Mapping[str, str], TopicSettings]] = {}
         self._keeps_wal = keeps_wal
         self._planner = LeasePlanner()
         self._terms: dict[PartitionId, HeldLease] = {}
@@ -201,6 +202,14 @@ class LeaseKeeper:
             last = await last_sessions(self._store)
             self._unsettled = frozenset(one for one, ended in last.items() if not ended and one != session.session)
         return self._unsettled <= {node.session for node in self._state.nodes()}
+
+    def _settings(self, topic: Topic) -> TopicSettings:
+        """As they are obeyed; parsed again only when they may have changed."""
+        known = self._parsed.get(topic.topic_id)
+        broker_configs = self._state.broker_configs
+        if known is None or known[0] is not topic or known[1] is not broker_configs:
+            known = self._parsed[topic.topic_id] = (topic, broker_configs, self._settings_of(topic))
+        return known[2]
 
     def _obey_settings(self) -> None:
         for topic in self._state.topics():

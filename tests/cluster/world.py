@@ -1,5 +1,8 @@
 """A bucket, a view and a clock that stands still until it is told: what several nodes of one test share."""
 
+from random import Random
+from uuid import UUID
+
 from infra.clock import Clock
 from infra.cluster.registrar import Registrar
 from infra.cluster.session import NodeDescription, Session
@@ -10,8 +13,14 @@ from infra.view.memory import MemoryServer, MemoryView
 
 
 class FakeClock(Clock):
+    """Stands still, and makes the same identifiers in every run."""
+
     def __init__(self) -> None:
         self.seconds = 1000.0
+        self._random = Random(1)
+
+    def uuid(self) -> UUID:
+        return UUID(int=self._random.getrandbits(128), version=4)
 
     def now_ms(self) -> int:
         return round(self.seconds * 1000)
