@@ -24,7 +24,7 @@ _REFUSAL_HELP = {
 }
 
 
-class CreateRefused(CauceError):
+class CreateRefused(Unavailable):
     """412 or 409: an object, or a create under way, has the key. Whose it is has to be looked up."""
 
 
