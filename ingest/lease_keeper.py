@@ -15,11 +15,11 @@ from uuid import UUID
 
 from infra.clock import Clock
 from infra.cluster.lease_objects import create_release
-from infra.cluster.registrar import last_sessions
 from infra.cluster.session import Session
 from infra.cluster.session_keeper import SessionKeeper
 from infra.cluster.state import ClusterState, Topic
 from infra.cluster.topics import TopicLedger
+from infra.cluster.view_repair import ViewRepair
 from infra.errors import CauceError, Fenced, NotLeader, Unavailable
 from infra.partition import Lease, PartitionId, SessionId
 from infra.ports import SessionGuard, TakenLease
@@ -27,6 +27,7 @@ from infra.store.port import ObjectStore
 from infra.topic_config import TopicSettings
 from infra.view.port import View
 from ingest.backoff import until_available
+from ingest.claim_patience import ClaimPatience
 from ingest.claims import Claim
 from ingest.lease_plan import HeldLease, LeasePlanner, Picture, Waiting
 from ingest.lease_teller import LeaseTeller, LedLog
@@ -38,7 +39,7 @@ _log = logging.getLogger(__name__)
 ROUND_SECONDS = 1.0  # between two rounds when nothing happens
 RETRY_SECONDS = 1.0  # before a partition that was somebody else's, or could not be taken, is claimed again
 WAIT_FOR_WAL_SECONDS = 10.0  # the same for one that waits for another node's WAL: that node claims it when it is back
-REPAIR_SECONDS = 60.0  # between two looks at whether the view has forgotten topics
+_GATHER_SECONDS = 0.01  # after a kick: others mostly follow
 
 
 class LeadersPort(LeftBehind, Protocol):
@@ -91,8 +92,8 @@ class LeaseKeeper:
         self._not_in_wal: set[PartitionId] = set()  # asked once a session
         self._searched = False
         self._teller = LeaseTeller(view, state, self._superseded)
-        self._unsettled: frozenset[SessionId] | None = None  # sessions that may live unknown to the view
-        self._repair_at = clock.monotonic() + REPAIR_SECONDS
+        self._patience = ClaimPatience(store, state)
+        self._repair = ViewRepair(store, view, clock, topics)
         self._tasks: set[asyncio.Task[None]] = set()
         self._kicked = asyncio.Event()
         self._run: asyncio.Task[None] | None = None
@@ -140,6 +141,7 @@ class LeaseKeeper:
         """Wait until no takeover or release is under way."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.sleep(0)  # their callbacks take them from the set
 
     # Rounds
 
@@ -148,6 +150,7 @@ class LeaseKeeper:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(ROUND_SECONDS):
                     await self._kicked.wait()
+                    await asyncio.sleep(_GATHER_SECONDS)
             self._kicked.clear()
             try:
                 await self.round()
@@ -164,12 +167,13 @@ class LeaseKeeper:
         self._obey_settings()
         held = [log for log in self._leaders.logs() if log.lease.partition not in self._busy]
         if await self._teller.again(held, session):
-            self._unsettled = None
+            self._patience.ask_again()
         await self._repair_view(held)
         await self._forget_deleted()
-        plan = self._planner.plan(self._picture(session, await self._may_claim(session)))
+        plan = self._planner.plan(self._picture(session, await self._patience.may_claim(session)))
         for lease in plan.gone:
             self._leaders.close(lease.partition, "deleted")
+            self._terms.pop(lease.partition, None)
         if plan.stale:
             await self._teller.over(plan.stale)
         for lease in plan.releases:
@@ -194,15 +198,6 @@ class LeaseKeeper:
             not_in_own_wal=self._not_in_wal,
         )
 
-    async def _may_claim(self, session: Session) -> bool:
-        """Not for one TTL after a new incarnation of the view, while a session may live that it knows nothing of."""
-        if self._state.incarnation_age_seconds >= session.ttl_seconds:
-            return True
-        if self._unsettled is None:
-            last = await last_sessions(self._store)
-            self._unsettled = frozenset(one for one, ended in last.items() if not ended and one != session.session)
-        return self._unsettled <= {node.session for node in self._state.nodes()}
-
     def _settings(self, topic: Topic) -> TopicSettings:
         """As they are obeyed; parsed again only when they may have changed."""
         known = self._parsed.get(topic.topic_id)
@@ -219,14 +214,11 @@ class LeaseKeeper:
                 self._leaders.update_settings(topic.topic_id, settings)
 
     async def _repair_view(self, held: Sequence[LedLog]) -> None:
-        """Look whether the view has lost topics (it went back, unnoticed): now and then, or when it shows."""
-        now = self._clock.monotonic()
+        """At once when a topic that we lead is unknown, else now and then by the first node."""
         topics = {log.lease.partition.topic_id for log in held}
-        shows = any(self._state.topic_by_id(one) is None and not self._state.is_deleted(one) for one in topics)
-        first = self._state.controller_id == self._sessions.session.session.node_id
-        if shows or (first and now >= self._repair_at):
-            self._repair_at = now + REPAIR_SECONDS
-            await self._topics.repair_view()
+        missing = any(self._state.topic_by_id(one) is None and not self._state.is_deleted(one) for one in topics)
+        if missing or self._state.controller_id == self._sessions.session.session.node_id:
+            await self._repair.look(now=missing)
 
     async def _forget_deleted(self) -> None:
         """What the WAL holds of deleted topics is not needed; the bucket says which they are."""
@@ -249,13 +241,16 @@ class LeaseKeeper:
         self._not_in_wal.clear()
         self._waiting.clear()
         self._searched = False
-        self._unsettled = None
+        self._patience.ask_again()
         self.kick()
 
     def _session_lost(self, session: Session) -> None:
         self._leaders.lose(session.session, Fenced(f"session {session.session} is over"))
 
     def _superseded(self, lease: Lease) -> None:
+        held = self._terms.pop(lease.partition, None)
+        if held is not None and held.durability == "wal":
+            self._left.lost(lease.partition)
         self._leaders.close(lease.partition, "fenced")
         self._start(self._look_for_fence(), ())
 
@@ -284,6 +279,8 @@ class LeaseKeeper:
             wal_ids = sorted(set(outcome.waiting.values()))
             _log.warning("%d partitions wait for the nodes whose disks hold the WALs %s", len(outcome.waiting), wal_ids)
         await self._teller.led([one.lease for one in taken])
+        with contextlib.suppress(Unavailable):
+            await self._state.refresh()  # whoever waits for a leader need not wait for the next poll
         _log.info("took %d leases of %d claimed", len(taken), len(claims))
 
     def _open(self, taken: TakenLease, claim: Claim) -> bool:

@@ -28,6 +28,12 @@ async def last_sessions(store: ObjectStore) -> dict[SessionId, bool]:
     return {session: session in ended for session in last.values()}
 
 
+async def read_session(store: ObjectStore, session: SessionId) -> SessionRecord:
+    """A session's record. Raises `NotFound`."""
+    key = SessionKey(session).key
+    return SessionRecord.decode(await store.get(key), key)
+
+
 def free_node_id(last: Iterable[tuple[SessionId, bool]]) -> int:
     """The lowest node id that nobody has, or whose last session has ended."""
     taken = {session.node_id for session, ended in last if not ended}

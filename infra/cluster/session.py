@@ -123,6 +123,8 @@ class Session:
                 log.warning("%s", fenced)
             except CauceError as error:
                 log.warning("session %s cannot be renewed now: %s", self._session, error)
+            except Exception:  # whatever it is, the next renewal may succeed
+                log.exception("session %s cannot be renewed now", self._session)
 
     async def close(self) -> None:
         """Leave for good, after everything was released: the fence is the mark that the node id is free again."""

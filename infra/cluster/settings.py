@@ -12,15 +12,31 @@ from infra.view.port import View
 
 async def all_settings(store: ObjectStore) -> dict[tuple[str, str], LedgerEntry]:
     """(kind, name) → newest record of every setting in the bucket: for rebuilding a view."""
+    newest = await _newest_versions(store)
+    return {
+        (kind, name): await Ledger(store, setting_ledger(kind, name)).get(version)
+        for (kind, name), version in newest.items()
+    }
+
+
+async def repair_settings(store: ObjectStore, view: View) -> int:
+    """Tell the view what it has forgotten of settings; how many. One listing when it has forgotten nothing."""
+    newest, told = await _newest_versions(store), await view.settings()
+    behind = [key for key, version in newest.items() if told.get(key, (-1, b""))[0] < version]
+    for kind, name in behind:
+        entry = await Ledger(store, setting_ledger(kind, name)).get(newest[kind, name])
+        await view.put_setting(kind, name, entry.number, entry.body)
+    return len(behind)
+
+
+async def _newest_versions(store: ObjectStore) -> dict[tuple[str, str], int]:
+    """(kind, name) → newest version of every setting in the bucket."""
     newest: dict[tuple[str, str], int] = {}
     async for info in store.list(SETTINGS):
         key = parse_key(info.key)
         if isinstance(key, SettingKey):
             newest[key.kind, key.name] = key.version  # sorted: the newest comes last
-    return {
-        (kind, name): await Ledger(store, setting_ledger(kind, name)).get(version)
-        for (kind, name), version in newest.items()
-    }
+    return newest
 
 
 class BrokerConfigLedger:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from infra.clock import Clock
 from infra.cluster.records import NO_CONFIGS, SettingRecord, TopicRecord
-from infra.errors import Unavailable
+from infra.errors import CauceError, Unavailable
 from infra.partition import Lease, PartitionId, SessionId
 from infra.view.port import LiveSession, View, ViewLost
 
@@ -77,6 +77,7 @@ class ClusterState:
         self._leaders: dict[PartitionId, Lease] = {}  # their sessions may have lapsed
         self._on_change: list[Callable[[], None]] = []
         self._changed = asyncio.Event()
+        self._refreshing = asyncio.Lock()
 
     # topics
     def topic_by_name(self, name: str) -> Topic | None:
@@ -150,13 +151,14 @@ class ClusterState:
 
         Raises `Unavailable` when the view does not answer; the picture stays then.
         """
-        try:
+        async with self._refreshing:  # an older answer must not come after a newer one
+            try:
+                return await self._read()
+            except ViewLost:
+                if self._recover is None:
+                    raise
+            await self._recover()
             return await self._read()
-        except ViewLost:
-            if self._recover is None:
-                raise
-        await self._recover()
-        return await self._read()
 
     async def run(self) -> None:
         """Refresh for ever: at each hint, and every half second."""
@@ -167,9 +169,9 @@ class ClusterState:
                 if away:
                     log.warning("the view answers again")
                 away = False
-            except Unavailable as error:
+            except CauceError as error:
                 if not away:
-                    log.warning("the view does not answer, its last picture stays: %s", error)
+                    log.warning("the view does not answer as it should, its last picture stays: %s", error)
                 away = True
             await self._wait(away)
 

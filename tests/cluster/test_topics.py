@@ -4,7 +4,7 @@ from uuid import UUID
 import pytest
 
 from infra.cluster.records import TopicNameRecord, TopicRecord
-from infra.cluster.settings import BrokerConfigLedger, all_settings
+from infra.cluster.settings import BrokerConfigLedger, all_settings, repair_settings
 from infra.cluster.state import ClusterState
 from infra.cluster.topics import TopicLedger
 from infra.error_code import ErrorCode
@@ -134,9 +134,14 @@ def test_broker_configs_are_altered_for_one_or_all() -> None:
         assert state.broker_configs == {"log.retention.ms": "1", "log.retention.bytes": "2"}
         assert state.node_configs(3) == {"log.retention.ms": "4"}
         assert state.node_configs(4) == {}
-        assert {key: entry.number for key, entry in (await all_settings(world.store)).items()} == {
-            ("broker", ""): 1,
-            ("broker", "3"): 0,
-        }
+        assert await ledger.read("3") == {"log.retention.ms": "4"}
+        numbers = {key: entry.number for key, entry in (await all_settings(world.store)).items()}
+        assert numbers == {("broker", ""): 1, ("broker", "3"): 0}
+        before = world.server.snapshot()
+        await ledger.alter("3", lambda _: {})
+        world.server.restore(before)
+        assert await repair_settings(world.store, await world.view()) == 1
+        await state.refresh()
+        assert state.node_configs(3) == {}
 
     asyncio.run(scenario())

@@ -135,10 +135,10 @@ def test_waiting_ends_with_time_or_another_leader() -> None:
     assert waiting.now(10.0, leaders.get) == set()
 
 
-def stamped(base: int, count: int, epoch: int, **producer: int) -> memoryview:
+def stamped(base: int, count: int, leader_epoch: int, **producer: int) -> memoryview:
     batch = make_batch(count, **producer)  # type: ignore[arg-type]
     batch[:8] = base.to_bytes(8, "big")
-    batch[12:16] = epoch.to_bytes(4, "big")
+    batch[12:16] = leader_epoch.to_bytes(4, "big")
     return batch
 
 
