@@ -23,8 +23,10 @@ class HintListener:
         """True when a hint came since the last call; False when the time is out. Never raises for a lost connection."""
         if self._task is None:
             self._task = asyncio.create_task(self._listen())
+        # Not `wait_for`: before Python 3.12 it loses a cancellation that comes together with the hint.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._hint.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._hint.wait()
         came = self._hint.is_set()
         self._hint.clear()
         return came

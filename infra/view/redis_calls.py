@@ -82,6 +82,8 @@ class RedisCalls:
     @contextlib.asynccontextmanager
     async def _turn(self, doing: str) -> AsyncIterator[None]:
         """One call's turn. Turns Redis's and the socket's errors, and a turn that does not come, into `Unavailable`."""
+        task = asyncio.current_task()
+        cancels = task.cancelling() if task else 0
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._turns.acquire()
@@ -93,6 +95,9 @@ class RedisCalls:
             raise Unavailable(f"Redis, {doing}: {error!r}") from error
         finally:
             self._turns.release()
+        # The client sends within `wait_for`, which before Python 3.12 loses a cancellation that comes as it ends.
+        if task and task.cancelling() > cancels:
+            raise asyncio.CancelledError
 
     async def _eval(self, name: str, keys: Sequence[bytes], arguments: Sequence[Argument]) -> Any:
         """Run a script as it is; loads it when Redis does not know it yet."""
