@@ -23,7 +23,8 @@ class LedLogs:
     async def read_log(self, partition: PartitionId, from_offset: int, upto: int) -> AsyncIterator[Sequence[Buffer]]:
         """Whole record batches in order, below `upto`; the first one contains `from_offset` or follows it.
 
-        Raises `NotLeader` once the lease is gone, `Unavailable` when the store does not answer.
+        Raises `NotLeader` once the lease is gone, `Unavailable` when the store does not answer, `Corrupt`, `NotFound`
+        and `BadStart` when segments are not what they should be.
         """
         offset = from_offset
         while offset < upto:

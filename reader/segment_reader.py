@@ -1,16 +1,33 @@
-"""Reads record batches out of batch segments in the bucket: footers and blocks cached, extents read side by side."""
+"""Reads record batches out of batch segments in the bucket: indexes and blocks cached, extents read side by side.
+
+Catch-up reads alone pass here. What they need of the processor beyond slicing is done on threads of their own, so that
+a replay of last year delays no producer.
+"""
 
 import asyncio
-from collections import OrderedDict
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+from infra.errors import CauceError, Corrupt
+from infra.records.batch import PREFIX_BYTES
+from infra.records.decode import decode_batch
+from infra.records.record import Record
 from infra.segment.extent import Extent
-from infra.segment.footer import SegmentFooter, read_footer
+from infra.segment.footer import footer_bytes, parse_footer
+from infra.segment.segment_index import BatchSpan, SegmentIndex
 from infra.store.port import ObjectStore
 from reader.block_cache import BlockCache
 from reader.fetch_plan import SegmentRead
+from reader.shared_reads import SharedReads
 
-_FOOTERS = 1024  # footers kept: an index entry is tens of bytes a batch
-_READ_BYTES = 8 << 20  # bytes a step of `replay_log` reads
+_INDEX_BYTES = 64 << 20  # indexes kept: 40 bytes a batch
+_INDEX_OVERHEAD_BYTES = 1024
+_END_BYTES = 64 << 10  # holds the footers of all but very large segments, and small segments whole
+_FOOTERS_AT_ONCE = 32
+_THREADS = 2
+_AHEAD = 8  # read-aheads under way
+_AHEAD_BYTES = 4 << 20  # of one read-ahead: what is read in vain must stay cheap
 
 
 class SegmentReader:
@@ -19,17 +36,25 @@ class SegmentReader:
     def __init__(self, store: ObjectStore, cache: BlockCache) -> None:
         self._store = store
         self._cache = cache
-        self._footers: OrderedDict[str, asyncio.Task[SegmentFooter]] = OrderedDict()
+        self._gets = asyncio.Semaphore(_FOOTERS_AT_ONCE)
+        self._indexes: SharedReads[str, SegmentIndex] = SharedReads(self._load_index, _weigh, _INDEX_BYTES)
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="catch-up")
+        self._ahead: set[asyncio.Task[None]] = set()
 
     async def read(self, plan: SegmentRead) -> list[memoryview]:
         """The record batches of a plan, in offset order; the first one contains the plan's offset.
 
-        Raises `NotFound`, `Corrupt` and `Unavailable`; each names the object.
+        Fewer than planned when an extent behind the first cannot be read. Raises `NotFound`, `Corrupt`, `BadStart` and
+        `Unavailable`; each names the object.
         """
-        parts = await asyncio.gather(*(self._read_extent(plan, extent) for extent in plan.extents))
+        parts = await asyncio.gather(*self._extent_reads(plan), return_exceptions=True)
         batches: list[memoryview] = []
         left = plan.max_bytes
         for part in parts:
+            if isinstance(part, BaseException):
+                if batches and isinstance(part, CauceError):
+                    break  # whoever asks from here on meets it
+                raise part
             for batch in part:
                 if len(batch) > left and (batches or not plan.at_least_one):
                     return batches
@@ -37,27 +62,81 @@ class SegmentReader:
                 left -= len(batch)
         return batches
 
-    async def footer(self, segment: str) -> SegmentFooter:
-        """The footer of a batch segment, read once."""
-        task = self._footers.get(segment)
-        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = asyncio.create_task(read_footer(self._store, segment))
-            self._footers[segment] = task
-            while len(self._footers) > _FOOTERS:
-                self._footers.popitem(last=False)
-        self._footers.move_to_end(segment)
-        return await asyncio.shield(task)
+    def read_ahead(self, plan: SegmentRead) -> None:
+        """Fill the cache with what will probably be asked next; nothing when enough of that is under way."""
+        if len(self._ahead) < _AHEAD:
+            task = asyncio.create_task(self._read_ahead(plan))
+            self._ahead.add(task)
+            task.add_done_callback(self._ahead.discard)
 
-    async def read_span(self, segment: str, position: int, length: int) -> memoryview:
-        """One stretch of a segment, through the cache."""
-        return await self._cache.read(segment, position, length)
+    async def index(self, segment: str) -> SegmentIndex:
+        """Where a segment's batches lie, read once. Raises as `read`."""
+        return await self._indexes.get(segment)
 
-    async def _read_extent(self, plan: SegmentRead, extent: Extent) -> list[memoryview]:
-        footer = await self.footer(extent.segment)
-        spans = footer.index.plan(extent, plan.offset, plan.max_bytes, plan.upto, plan.at_least_one)
+    async def read_batch(self, segment: str, span: BatchSpan) -> memoryview:
+        """One batch of a segment. Raises as `read`."""
+        stretch = await self._cache.stretch(segment, span.position, span.size)
+        return _checked(segment, span, stretch.slice(span.position, span.size))
+
+    async def decode(self, batch: memoryview) -> list[Record]:
+        """All records of a batch, off the event loop. Raises `Corrupt`."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, decode_batch, batch)
+
+    async def close(self) -> None:
+        """Give up what is under way. The block cache is closed by whoever made it."""
+        for task in self._ahead:
+            task.cancel()
+        await asyncio.gather(*self._ahead, return_exceptions=True)
+        await self._indexes.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _extent_reads(self, plan: SegmentRead) -> Iterator[Coroutine[Any, Any, list[memoryview]]]:
+        left = plan.max_bytes
+        for number, extent in enumerate(plan.extents):
+            # The first gives one batch at least, being the one that holds the offset; of it we do not know how much.
+            yield self._read_extent(plan, extent, left, plan.at_least_one and number == 0)
+            left -= extent.size if number else 0
+
+    async def _read_extent(
+        self, plan: SegmentRead, extent: Extent, max_bytes: int, at_least_one: bool
+    ) -> list[memoryview]:
+        segment = extent.segment
+        spans = (await self.index(segment)).plan(extent, plan.offset, max_bytes, plan.upto, at_least_one)
         if not spans:
             return []
-        begin = spans[0].position
-        end = spans[-1].position + spans[-1].size
-        data = await self._cache.read(extent.segment, begin, end - begin)
-        return [data[span.position - begin : span.position - begin + span.size] for span in spans]
+        begin, end = spans[0].position, spans[-1].position + spans[-1].size
+        stretch = await self._cache.stretch(segment, begin, end - begin)
+        return [_checked(segment, span, stretch.slice(span.position, span.size)) for span in spans]
+
+    async def _read_ahead(self, plan: SegmentRead) -> None:
+        less = SegmentRead(plan.extents, plan.offset, plan.upto, min(plan.max_bytes, _AHEAD_BYTES), plan.at_least_one)
+        try:
+            await self.read(less)
+        except CauceError:
+            return  # whoever asks for it meets it again
+
+    async def _load_index(self, segment: str) -> SegmentIndex:
+        async with self._gets:
+            end = await self._store.get_range(segment, -_END_BYTES, _END_BYTES)
+            needed = footer_bytes(segment, end)
+            if needed > len(end):
+                end = await self._store.get_range(segment, -needed, needed)
+        if len(end) < _END_BYTES:
+            self._cache.put_whole(segment, end)
+        footer = await asyncio.get_running_loop().run_in_executor(self._threads, parse_footer, segment, end)
+        return footer.index
+
+
+def _weigh(index: SegmentIndex) -> int:
+    return _INDEX_OVERHEAD_BYTES + 40 * len(index)
+
+
+def _checked(segment: str, span: BatchSpan, batch: memoryview) -> memoryview:
+    """The batch, when it is whole and the one that the index says: a client must never get another one's bytes."""
+    if (
+        len(batch) != span.size
+        or int.from_bytes(batch[:8], "big") != span.base_offset
+        or int.from_bytes(batch[8:PREFIX_BYTES], "big") != span.size - PREFIX_BYTES
+    ):
+        raise Corrupt(f"{segment} has no record batch of offset {span.base_offset} at byte {span.position}")
+    return batch

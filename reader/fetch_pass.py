@@ -1,0 +1,150 @@
+"""One look at every partition of a Fetch, without waiting: hot answers at once, cold ones as plans. No I/O."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from infra.error_code import ErrorCode
+from infra.errors import CauceError, NotLeader, Refused
+from infra.partition import PartitionId
+from infra.ports import LogReader, TailSource
+from infra.records.batch import BatchHeader
+from reader.epochs import check_leader_epoch, end_of_epoch
+from reader.faults import code_of
+from reader.fetch_plan import SegmentRead, TailRead, check_offset, plan_read
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionFetch:
+    """What is asked of one partition; `refused` when it could not be resolved to one."""
+
+    partition: PartitionId
+    offset: int
+    max_bytes: int
+    current_leader_epoch: int = -1
+    last_fetched_epoch: int = -1
+    refused: ErrorCode = ErrorCode.NONE
+
+
+@dataclass(slots=True)
+class Fetched:
+    """What is answered for one partition."""
+
+    error: ErrorCode = ErrorCode.NONE
+    high_watermark: int = -1
+    last_stable_offset: int = -1
+    log_start_offset: int = -1
+    diverging: tuple[int, int] | None = None  # (epoch, end offset), KIP-595
+    batches: list[memoryview] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Bytes of record batches."""
+        return sum(map(len, self.batches))
+
+    def fail(self, error: ErrorCode) -> None:
+        """Answer an error and nothing else."""
+        self.error, self.diverging, self.batches = error, None, []
+        self.high_watermark = self.last_stable_offset = self.log_start_offset = -1
+
+
+@dataclass(frozen=True, slots=True)
+class FetchLimits:
+    """When a Fetch is answered, and with how much."""
+
+    max_wait_seconds: float
+    min_bytes: int
+    max_bytes: int
+    read_committed: bool
+
+    def upto(self, log: LogReader) -> int:
+        """The offset below which records are visible."""
+        return log.last_stable_offset if self.read_committed else log.high_watermark
+
+
+@dataclass(frozen=True, slots=True)
+class ColdRead:
+    """A plan still to be carried out, and where its batches go."""
+
+    log: LogReader
+    answer: Fetched
+    plan: SegmentRead
+
+
+class FetchPass:
+    """All answers of one look; those of `cold` lack their batches. `segments` False leaves these empty instead."""
+
+    def __init__(
+        self, tails: TailSource, wanted: Sequence[PartitionFetch], limits: FetchLimits, *, segments: bool = True
+    ) -> None:
+        self._tails = tails
+        self._limits = limits
+        self._segments = segments
+        self._left = limits.max_bytes
+        self._size = 0
+        self._urgent = False  # something to say that must not wait
+        self._growing = False  # waiting can bring more
+        self.logs: list[LogReader] = []
+        self.cold: list[ColdRead] = []
+        self.answers = [self._look(fetch) for fetch in wanted]
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is to be answered now: enough bytes, an error, or nothing to be gained by waiting."""
+        return self._urgent or self._size >= self._limits.min_bytes or not self._growing
+
+    def _look(self, fetch: PartitionFetch) -> Fetched:
+        answer = Fetched(error=fetch.refused)
+        try:
+            if fetch.refused is ErrorCode.NONE:
+                self._read(fetch, answer)
+        except CauceError as error:
+            answer.fail(code_of(error))
+        if answer.error is not ErrorCode.NONE or answer.diverging is not None:
+            self._urgent = True
+        return answer
+
+    def _read(self, fetch: PartitionFetch, answer: Fetched) -> None:
+        log = self._tails.log(fetch.partition)
+        if log.closed:
+            raise NotLeader(f"this node leads {fetch.partition} no more")
+        check_leader_epoch(log, fetch.current_leader_epoch)
+        check_offset(log, fetch.offset)
+        answer.high_watermark = log.high_watermark
+        answer.last_stable_offset = log.last_stable_offset
+        answer.log_start_offset = log.log_start_offset
+        answer.diverging = _divergence(log, fetch)
+        if answer.diverging is None:
+            self.logs.append(log)
+            self._take(log, fetch, answer)
+
+    def _take(self, log: LogReader, fetch: PartitionFetch, answer: Fetched) -> None:
+        upto = self._limits.upto(log)
+        limit = min(fetch.max_bytes, self._left)
+        plan = plan_read(log, fetch.offset, limit, upto, at_least_one=self._size == 0)
+        if isinstance(plan, TailRead):
+            answer.batches = plan.batches
+            size = answer.size
+            reached = BatchHeader.parse(plan.batches[-1]).next_offset if plan.batches else fetch.offset
+            self._growing = self._growing or reached >= upto
+        elif self._segments:
+            self.cold.append(ColdRead(log, answer, plan))
+            size = plan.expected_bytes
+        else:
+            size = 0
+            self._growing = True  # waiting is all that is left
+        self._left -= size
+        self._size += size
+
+
+def _divergence(log: LogReader, fetch: PartitionFetch) -> tuple[int, int] | None:
+    """Where the fetcher's log and this one part, when they do (KIP-595)."""
+    if fetch.last_fetched_epoch < 0:
+        return None
+    epoch, end = end_of_epoch(log, fetch.last_fetched_epoch)
+    if epoch < 0:
+        log.check_ttl()
+        raise Refused(ErrorCode.OFFSET_OUT_OF_RANGE, "the last fetched epoch is not known")
+    if epoch < fetch.last_fetched_epoch or end < fetch.offset:
+        log.check_ttl()
+        return epoch, end
+    return None
