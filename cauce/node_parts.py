@@ -24,6 +24,7 @@ from infra.view.redis_view import RedisView
 from ingest.coordinator.coordinator import GroupCoordinator
 from ingest.coordinator.group_effects import GroupLimits
 from ingest.coordinator.offsets import OffsetLimits
+from ingest.coordinator.topic_watch import TopicWatch
 from ingest.flush_plan import FlushPolicy, FlushTrigger
 from ingest.leaders import IngestLimits, Leaders
 from ingest.produced import TopicTarget
@@ -122,6 +123,7 @@ class NodeParts:
             offset_limits=_offset_limits(settings),
         )
         self.leaders.listen(self.coordinator)
+        state.on_change(TopicWatch(state, self.coordinator.on_topics_deleted))
         self.topic_admin = TopicAdmin(
             state,
             self.topic_ledger,
