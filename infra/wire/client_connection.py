@@ -1,6 +1,8 @@
 """One connection of our own client: versions agreed at the start, requests pipelined, answers matched by number."""
 
 import asyncio
+import os
+import socket
 import ssl
 from dataclasses import dataclass
 from functools import cache
@@ -175,8 +177,15 @@ async def open_connection(address: Address, options: ClientOptions, pool: Buffer
             await connection.negotiate()
     except (OSError, TimeoutError) as error:
         connection.close()
-        raise Unavailable(f"{address} cannot be reached: {error or 'it does not answer'}") from error
+        raise Unavailable(f"{address} cannot be reached: {_why(error)}") from error
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _why(error: OSError | TimeoutError) -> str:
+    """In words: asyncio's own repeat the address in the form of Python."""
+    if error.errno and error.errno > 0 and not isinstance(error, socket.gaierror):
+        return os.strerror(error.errno)
+    return error.strerror or str(error) or "it does not answer"

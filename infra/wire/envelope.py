@@ -30,7 +30,10 @@ def read_head(frame: memoryview) -> tuple[int, int, int]:
 
 
 def decode_request(frame: memoryview, api_key: int, version: int) -> tuple[str | None, Any]:
-    """Client id and request message of a frame (without its length). Raises `Malformed`, also for bytes left over."""
+    """Client id and request message of a frame (without its length). Raises `Malformed`.
+
+    Bytes behind the message are passed over, as Kafka does: librdkafka leaves some behind Metadata.
+    """
     try:
         client_id, position = _read_client_id(frame)
         if version in request_table(api_key).flexible:
@@ -38,11 +41,9 @@ def decode_request(frame: memoryview, api_key: int, version: int) -> tuple[str |
     except (struct.error, IndexError, UnicodeDecodeError) as error:
         raise Malformed(f"request header: {error}") from error
     if api_key == produce.API_KEY:
-        request, position = produce_codec.decode_produce_request(version, frame, position)
+        request, _ = produce_codec.decode_produce_request(version, frame, position)
     else:
-        request, position = decode(request_class(api_key), version, frame, position)
-    if position != len(frame):
-        raise Malformed(f"API {api_key} v{version}: {len(frame) - position} bytes too many")
+        request, _ = decode(request_class(api_key), version, frame, position)
     return client_id, request
 
 

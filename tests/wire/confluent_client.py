@@ -52,6 +52,7 @@ class ConfluentMember(Member):
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap,
+                "log_level": 0,
                 "group.id": group,
                 "auto.offset.reset": "earliest",
                 "heartbeat.interval.ms": 300,
@@ -89,7 +90,7 @@ class ConfluentClient(Client):
 
     def __init__(self, bootstrap: str) -> None:
         super().__init__(bootstrap)
-        self._admin = AdminClient({"bootstrap.servers": bootstrap})
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
 
     def create_topic(self, topic: str, partitions: int = 1, configs: Mapping[str, str] | None = None) -> None:
         new = NewTopic(topic, partitions, 1, config=dict(configs or {}))
@@ -138,6 +139,7 @@ class ConfluentClient(Client):
         producer = Producer(
             {
                 "bootstrap.servers": self.bootstrap,
+                "log_level": 0,
                 "compression.type": codec,
                 "acks": acks,
                 "enable.idempotence": idempotent,
@@ -185,6 +187,7 @@ class ConfluentClient(Client):
         return Consumer(
             {
                 "bootstrap.servers": self.bootstrap,
+                "log_level": 0,
                 "group.id": group,
                 "enable.auto.commit": False,
                 "auto.offset.reset": options.get("reset", "earliest"),

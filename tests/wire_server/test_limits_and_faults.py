@@ -44,8 +44,21 @@ BAD = {
     "half a body": framed(GOOD_HEAD + b"\0\x01g\0\0"),
     "lying string": framed(GOOD_HEAD + b"\x7f\xffg" + b"\0" * 6),
     "not UTF-8": framed(GOOD_HEAD + b"\0\x01\xff" + b"\0\0\0\x01\0\0"),
-    "bytes left over": framed(GOOD_HEAD + b"\0\x01g\0\0\0\x01\0\0" + b"surplus"),
 }
+SURPLUS = framed(GOOD_HEAD + b"\0\x01g\0\0\0\x01\0\0" + b"surplus")
+
+
+def test_bytes_behind_a_request_are_passed_over() -> None:
+    """As Kafka does: librdkafka leaves some behind its Metadata requests."""
+
+    async def scenario() -> None:
+        async with serving(Heartbeats(at_once)) as served:
+            raw = await served.raw()
+            raw.send(SURPLUS)
+            raw.beat(3)
+            assert len(await raw.numbers(2)) == 2
+
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("name", BAD)
