@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaError, UnknownError, for_code
 from aiokafka.structs import OffsetAndMetadata
 
 from infra.error_code import ErrorCode
@@ -193,7 +193,12 @@ class AiokafkaClient(Client):
                 await producer.stop()
             return [-1 if acks == 0 else answer.offset for answer in answers]
 
-        return self._loop.run(run())
+        try:
+            return self._loop.run(run())
+        except RefusedByServer as refused:
+            if refused.code == UnknownError.errno:
+                raise LeftOut("it does not know the error code of the refusal") from None
+            raise
 
     def read(
         self,
@@ -276,6 +281,8 @@ class AiokafkaClient(Client):
         return None if found is None else found.offset
 
     def commit(self, group: str, topic: str, partition: int, offset: int) -> None:
+        if topic not in self.topics():
+            raise LeftOut("its consumer creates the topic by asking for it, and then commits")
         place = TopicPartition(topic, partition)
 
         async def run(consumer: AIOKafkaConsumer) -> None:

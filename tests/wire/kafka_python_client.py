@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
+import kafka.errors
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType, NewPartitions, NewTopic
 from kafka.errors import KafkaError
@@ -147,6 +148,7 @@ class KafkaPythonClient(Client):
             auto_offset_reset=given.get("reset", "earliest"),
             isolation_level="read_committed" if given.get("read_committed") else "read_uncommitted",
             max_partition_fetch_bytes=given.get("max_partition_bytes", 1_048_576),
+            allow_auto_create_topics=False,
         )
 
     @staticmethod
@@ -250,4 +252,7 @@ class KafkaPythonClient(Client):
         return found["group_state"], len(found["members"])
 
     def delete_group(self, group: str) -> None:
-        _call(lambda: self._admin.delete_groups([group]))
+        outcome = _call(lambda: self._admin.delete_groups([group]))[group]
+        kind = getattr(kafka.errors, str(outcome), None)
+        if kind is not None and kind.errno:
+            raise RefusedByServer(kind.errno, str(outcome))
