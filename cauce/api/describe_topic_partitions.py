@@ -66,7 +66,11 @@ class DescribeTopicPartitionsHandler(Handler):
         lease = self._state.leader(PartitionId(topic.topic_id, number))
         if lease is None:
             return message.DescribeTopicPartitionsResponsePartition(
-                error_code=ErrorCode.LEADER_NOT_AVAILABLE, partition_index=number, leader_id=-1
+                error_code=ErrorCode.LEADER_NOT_AVAILABLE,
+                partition_index=number,
+                leader_id=-1,
+                eligible_leader_replicas=[],
+                last_known_elr=[],
             )
         replicas = [lease.session.node_id]
         return message.DescribeTopicPartitionsResponsePartition(
@@ -75,4 +79,6 @@ class DescribeTopicPartitionsHandler(Handler):
             leader_epoch=lease.leader_epoch,
             replica_nodes=replicas,
             isr_nodes=replicas,
+            eligible_leader_replicas=[],  # the Java client cannot read null here
+            last_known_elr=[],
         )
