@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from infra.errors import NotLeader
 from infra.ports import LogReader
 from infra.records.batch import BatchHeader
 from infra.segment.extent import Extent
@@ -29,7 +28,7 @@ class Found:
 class OffsetLookup:
     """Looks in extents below the tail first, then in the tail: offsets ascend that way.
 
-    Raises `NotLeader` when the lease is lost meanwhile, and what reading segments raises.
+    Raises what reading segments raises. Whether the log is still led is for the caller to see.
     """
 
     def __init__(self, segments: SegmentReader) -> None:
@@ -110,8 +109,6 @@ def _pieces(log: LogReader, upto: int) -> Iterator[Extent | list[memoryview]]:
     """The log below `upto` in order: extents, then batches of the tail, as it is at each step."""
     offset = log.log_start_offset
     while offset < upto:
-        if log.closed:
-            raise NotLeader(f"this node leads {log.partition} no more")
         offset = max(offset, log.log_start_offset)
         if offset >= log.tail_start_offset:
             batches = log.read_tail(offset, _TAIL_STEP_BYTES, upto, True)

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from infra.errors import CauceError, Corrupt
-from infra.records.batch import PREFIX_BYTES
+from infra.records.batch import PREFIX_BYTES, BatchHeader
 from infra.records.decode import decode_batch
 from infra.records.record import Record
 from infra.segment.extent import Extent
@@ -50,7 +50,7 @@ class SegmentReader:
         parts = await asyncio.gather(*self._extent_reads(plan), return_exceptions=True)
         batches: list[memoryview] = []
         left = plan.max_bytes
-        for part in parts:
+        for extent, part in zip(plan.extents, parts, strict=True):
             if isinstance(part, BaseException):
                 if batches and isinstance(part, CauceError):
                     break  # whoever asks from here on meets it
@@ -60,6 +60,8 @@ class SegmentReader:
                     return batches
                 batches.append(batch)
                 left -= len(batch)
+            if not part or BatchHeader.parse(part[-1]).last_offset != extent.last_offset:
+                break  # it was cut off: what the next extent has does not follow
         return batches
 
     def read_ahead(self, plan: SegmentRead) -> None:

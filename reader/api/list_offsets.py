@@ -11,7 +11,7 @@ from collections import Counter
 from typing import ClassVar
 
 from infra.error_code import ErrorCode
-from infra.errors import CauceError, Refused
+from infra.errors import CauceError, NotLeader, Refused
 from infra.partition import PartitionId
 from infra.ports import LogReader, TailSource, TopicDirectory
 from infra.wire.handler import Handler, RequestContext
@@ -69,6 +69,8 @@ class ListOffsetsHandler(Handler):
             check_leader_epoch(log, wanted.current_leader_epoch)
             upto = log.last_stable_offset if isolation_level == 1 else log.high_watermark
             answer.offset, answer.timestamp = await self._find(log, wanted.timestamp, upto)
+            if log.closed:
+                raise NotLeader(f"this node leads {log.partition} no more")
             log.check_ttl()
             if answer.offset >= 0:
                 latest = wanted.timestamp == _LATEST

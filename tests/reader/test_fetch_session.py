@@ -1,5 +1,6 @@
 """Fetch sessions (KIP-227), without I/O."""
 
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -157,7 +158,7 @@ def test_partitions_that_gave_records_are_served_last() -> None:
     assert [partition for _, partition in session.wanted] == [1, 2, 0]
 
 
-def data(**fields: int) -> message.PartitionData:
+def data(**fields: Any) -> message.PartitionData:
     return message.PartitionData(**{"high_watermark": 5, "last_stable_offset": 5, "log_start_offset": 0, **fields})
 
 

@@ -159,11 +159,17 @@ class World:
         self.budget = TailBudget(tail_bytes)
         self.flushes = 0
         self.logs: dict[PartitionId, WatchedLog] = {}
-        self.cache = BlockCache(self.store, block_bytes=block_bytes, capacity_bytes=cache_bytes)
-        self.segments = SegmentReader(self.store, self.cache)
-        self.fetcher = Fetcher(self, self.segments, alone_seconds=alone_seconds, beside_hot_seconds=beside_hot_seconds)
-        self.lookup = OffsetLookup(self.segments)
         self.topics = Topics()
+        self._cache_options = {"block_bytes": block_bytes, "capacity_bytes": cache_bytes}
+        self._patience = {"alone_seconds": alone_seconds, "beside_hot_seconds": beside_hot_seconds}
+        self.restart()
+
+    def restart(self) -> None:
+        """Read with empty caches from now on."""
+        self.cache = BlockCache(self.store, **self._cache_options)
+        self.segments = SegmentReader(self.store, self.cache)
+        self.fetcher = Fetcher(self, self.segments, **self._patience)
+        self.lookup = OffsetLookup(self.segments)
         self.sessions = FetchSessionCache(Clock())
         self.fetches = FetchHandler(self.topics, self.fetcher, self.sessions, nodes=lambda: self.topics.nodes)
 
