@@ -121,6 +121,7 @@ def produce(bootstrap: str, rows: list[tuple[bytes | None, bytes]], node: NodePr
     producer = Producer(
         {
             "bootstrap.servers": bootstrap,
+            "log_level": 0,
             "acks": "all",
             "enable.idempotence": True,
             "compression.type": "zstd",
@@ -211,8 +212,7 @@ def check_bucket(bucket: Path, count: int) -> None:
         from (select distinct topic_id, partition, base_offset, record_count from read_parquet('{pattern}'))
         group by topic_id order by records desc limit 1
     """
-    row = duckdb.sql(query).fetchone()
-    assert row is not None
+    (row,) = duckdb.sql(query).fetchall()
     assert row[1] == count, f"the bucket holds {row[1]} records of the topic, not {count}"
     files = sorted(str(path) for path in (bucket / "batches").rglob("*.parquet"))
     rows = pyarrow.dataset.dataset(files, format="parquet").count_rows()
@@ -226,7 +226,7 @@ def run(data: Path, limit: int | None) -> None:
     node = NodeProcess(data)
     node.start()
     print(f"node on {node.bootstrap}", flush=True)
-    admin = AdminClient({"bootstrap.servers": node.bootstrap})
+    admin = AdminClient({"bootstrap.servers": node.bootstrap, "log_level": 0})
     for future in admin.create_topics([NewTopic(TOPIC, PARTITIONS, 1)]).values():
         future.result(30)
     context = multiprocessing.get_context("spawn")

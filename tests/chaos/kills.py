@@ -172,9 +172,8 @@ def run(data: Path, kills: int, seed: int, options: Sequence[str] = (), longest_
     chance = random.Random(seed)
     history = History()
     node = CauceProcess(data, options=options).start()
-    for future in (
-        AdminClient({"bootstrap.servers": node.bootstrap}).create_topics([NewTopic(TOPIC, PARTITIONS)]).values()
-    ):
+    admin = AdminClient({"bootstrap.servers": node.bootstrap, "log_level": 0})
+    for future in admin.create_topics([NewTopic(TOPIC, PARTITIONS)]).values():
         future.result(30)
     load = Load(node.bootstrap, history, seed)
     load.start()
