@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 OFFSETS_TOPIC = "__consumer_offsets"
 CLASSIC = "classic"  # the one group type there is
+_LATEST_MS = 2**63 - 1  # of a timestamp; a client may ask for a retention beyond it
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +252,7 @@ class GroupCoordinator:
         self, shard: GroupShard, entry: GroupEntry, commit: OffsetCommit, names: Sequence[TopicPartition]
     ) -> ErrorCode:
         now_ms = self._clock.now_ms()
-        expire_ms = now_ms + commit.retention_ms if commit.retention_ms >= 0 else -1
+        expire_ms = min(now_ms + commit.retention_ms, _LATEST_MS) if commit.retention_ms >= 0 else -1
         changes = []
         for name in names:
             kept = commit.offsets[name]

@@ -466,6 +466,19 @@ def test_offsets_go_with_their_topic() -> None:
     virtually(body)
 
 
+def test_a_retention_beyond_time_is_forever() -> None:
+    async def body() -> None:
+        cluster = Cluster(offset_limits=OffsetLimits(retention_ms=HOUR_MS))
+        coordinator = await cluster.leading()
+        await coordinator.commit_offsets(commit(1, "simple", retention_ms=2**63 - 1))
+        cluster.clock.wall_offset_ms += 10_000 * HOUR_MS
+        await coordinator.expire()
+        assert offsets(coordinator, "simple") == {FLIGHTS: 1}
+        await cluster.close()
+
+    virtually(body)
+
+
 def test_offsets_expire() -> None:
     async def body() -> None:
         limits = OffsetLimits(retention_ms=24 * HOUR_MS)
