@@ -28,8 +28,11 @@ class Stretch:
         end = begin + size
         if end <= self._block_bytes:
             return memoryview(self._blocks[number])[begin:end]
-        last = number + (end - 1) // self._block_bytes
-        return memoryview(b"".join(self._blocks[number : last + 1]))[begin:end]
+        pieces = []
+        while end > 0:
+            pieces.append(memoryview(self._blocks[number])[begin:end])
+            number, begin, end = number + 1, 0, end - self._block_bytes
+        return memoryview(b"".join(pieces))
 
 
 class BlockCache:

@@ -16,6 +16,9 @@ from reader.fetch_pass import ColdRead, Fetched, FetchLimits, FetchPass, Partiti
 from reader.fetch_plan import SegmentRead, plan_read
 from reader.segment_reader import SegmentReader
 
+_AHEAD_FETCHES = 4  # how many answers like this one a read-ahead covers: a store has latency and is wide
+_AHEAD_BYTES = 8 << 20  # at the most: what is read in vain must stay cheap
+
 _log = logging.getLogger(__name__)
 
 
@@ -102,7 +105,8 @@ class Fetcher:
         plan, batches = cold.plan, cold.answer.batches
         following = BatchHeader.parse(batches[-1]).next_offset if batches else plan.upto
         try:
-            ahead = plan_read(cold.log, following, plan.max_bytes, plan.upto, at_least_one=True)
+            size = min(_AHEAD_FETCHES * plan.max_bytes, _AHEAD_BYTES)
+            ahead = plan_read(cold.log, following, size, plan.upto, at_least_one=True)
         except Corrupt:
             return  # whoever asks for it is told
         if isinstance(ahead, SegmentRead):

@@ -9,7 +9,10 @@ from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
+
 from infra.errors import CauceError, Corrupt
+from infra.partition import PartitionId
 from infra.records.batch import PREFIX_BYTES, BatchHeader
 from infra.records.decode import decode_batch
 from infra.records.record import Record
@@ -26,8 +29,7 @@ _INDEX_OVERHEAD_BYTES = 1024
 _END_BYTES = 64 << 10  # holds the footers of all but very large segments, and small segments whole
 _FOOTERS_AT_ONCE = 32
 _THREADS = 2
-_AHEAD = 8  # read-aheads under way
-_AHEAD_BYTES = 4 << 20  # of one read-ahead: what is read in vain must stay cheap
+_AHEAD = 16  # partitions with a read-ahead under way
 
 
 class SegmentReader:
@@ -39,7 +41,7 @@ class SegmentReader:
         self._gets = asyncio.Semaphore(_FOOTERS_AT_ONCE)
         self._indexes: SharedReads[str, SegmentIndex] = SharedReads(self._load_index, _weigh, _INDEX_BYTES)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="catch-up")
-        self._ahead: set[asyncio.Task[None]] = set()
+        self._ahead: dict[PartitionId, asyncio.Task[None]] = {}
 
     async def read(self, plan: SegmentRead) -> list[memoryview]:
         """The record batches of a plan, in offset order; the first one contains the plan's offset.
@@ -66,10 +68,11 @@ class SegmentReader:
 
     def read_ahead(self, plan: SegmentRead) -> None:
         """Fill the cache with what will probably be asked next; nothing when enough of that is under way."""
-        if len(self._ahead) < _AHEAD:
+        partition = plan.extents[0].partition
+        if partition not in self._ahead and len(self._ahead) < _AHEAD:
             task = asyncio.create_task(self._read_ahead(plan))
-            self._ahead.add(task)
-            task.add_done_callback(self._ahead.discard)
+            self._ahead[partition] = task
+            task.add_done_callback(lambda _: self._ahead.pop(partition, None))
 
     async def index(self, segment: str) -> SegmentIndex:
         """Where a segment's batches lie, read once. Raises as `read`."""
@@ -86,9 +89,10 @@ class SegmentReader:
 
     async def close(self) -> None:
         """Give up what is under way. The block cache is closed by whoever made it."""
-        for task in self._ahead:
+        ahead = list(self._ahead.values())
+        for task in ahead:
             task.cancel()
-        await asyncio.gather(*self._ahead, return_exceptions=True)
+        await asyncio.gather(*ahead, return_exceptions=True)
         await self._indexes.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
@@ -111,11 +115,18 @@ class SegmentReader:
         return [_checked(segment, span, stretch.slice(span.position, span.size)) for span in spans]
 
     async def _read_ahead(self, plan: SegmentRead) -> None:
-        less = SegmentRead(plan.extents, plan.offset, plan.upto, min(plan.max_bytes, _AHEAD_BYTES), plan.at_least_one)
         try:
-            await self.read(less)
-        except CauceError:
-            return  # whoever asks for it meets it again
+            await asyncio.gather(*(self._touch(plan, extent) for extent in plan.extents))
+        except (CauceError, IndexError):
+            return  # whoever asks for it meets it again, and is told
+
+    async def _touch(self, plan: SegmentRead, extent: Extent) -> None:
+        """Bring an extent's bytes into the cache, without a look at single batches."""
+        index = await self.index(extent.segment)
+        rows = slice(extent.first_row, extent.first_row + extent.batches)
+        positions, ends = index.positions[rows], index.positions[rows] + index.sizes[rows]
+        begin = int(positions[np.searchsorted(index.last_offsets[rows], plan.offset)])
+        await self._cache.stretch(extent.segment, begin, min(plan.max_bytes, int(ends[-1]) - begin))
 
     async def _load_index(self, segment: str) -> SegmentIndex:
         async with self._gets:

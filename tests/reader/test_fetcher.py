@@ -361,3 +361,19 @@ def test_an_object_that_is_gone_or_broken_is_a_storage_error() -> None:
         assert answer.error is ErrorCode.KAFKA_STORAGE_ERROR
 
     run(body)
+
+
+def test_what_follows_a_cold_answer_is_there_before_it_is_asked_for() -> None:
+    async def body(world: World) -> None:
+        await world.lead().append_flushed(*big(8))
+        few = limits(max_bytes=2 * SIZE)
+        assert held(await world.fetcher.fetch([wanted()], few)) == [[0, 1]]
+        await until(lambda: not world.segments._ahead)
+        world.store.gate.clear()
+        assert held(await world.fetcher.fetch([wanted(2)], few)) == [[2, 3]]
+        world.store.down = True
+        world.store.gate.set()
+        await until(lambda: not world.segments._ahead)  # it failed, and nobody minds
+        assert held(await world.fetcher.fetch([wanted(4)], few)) == [[4, 5]]
+
+    run(body)

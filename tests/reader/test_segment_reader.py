@@ -131,16 +131,19 @@ def test_what_follows_is_read_ahead() -> None:
 
 def test_read_ahead_is_bounded_and_its_failures_are_nobodys() -> None:
     async def body(world: World) -> None:
-        led = await flushed(world, *([100] for _ in range(20)))
+        led = [world.lead(partition) for partition in range(20)]
+        for one in led:
+            await one.append_flushed(batch_of(1), batch_of(2))
         world.store.gate.clear()
-        for offset in range(0, 40, 2):
-            world.segments.read_ahead(planned(led, offset, 1))
-        assert len(world.segments._ahead) == 8
+        for one in led:
+            world.segments.read_ahead(planned(one))
+            world.segments.read_ahead(planned(one, 1))
+        assert len(world.segments._ahead) == 16
         world.store.down = True
         world.store.gate.set()
         await until(lambda: not world.segments._ahead)
         world.store.down = False
-        assert await read(world, led) == led.appended
+        assert await read(world, led[0]) == led[0].appended
 
     run(body)
 
