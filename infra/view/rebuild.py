@@ -82,7 +82,7 @@ async def repair_partition(
 async def _rebuild(
     view: RebuildableView, store: ObjectStore, read_extents: ReadExtents, clock: Clock, owner: str
 ) -> str:
-    _log.warning("the view is lost: rebuilding it from the bucket")
+    _log.info("the view is empty: building it from the bucket")
     await view.wipe(owner)
     topics = await _put_topics(view, store, clock)
     for (kind, name), entry in (await all_settings(store)).items():
@@ -97,7 +97,8 @@ async def _rebuild(
     await all_of(put(partition, log) for partition, log in logs.items())
     incarnation = clock.token()
     await view.install(owner, incarnation)
-    _log.warning("rebuilt the view: incarnation %s, %d topics, %d partitions", incarnation, len(topics), len(logs))
+    level = logging.WARNING if topics else logging.INFO  # a new cluster has lost nothing
+    _log.log(level, "built the view: incarnation %s, %d topics, %d partitions", incarnation, len(topics), len(logs))
     return incarnation
 
 

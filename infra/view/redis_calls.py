@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
 from infra.clock import SYSTEM_CLOCK, Clock
-from infra.errors import Unavailable
+from infra.errors import BadStart, Unavailable
 from infra.view.port import ViewLost
 
 _WITHOUT_PRELUDE = frozenset({"lock", "begin_wipe"})
@@ -41,7 +41,7 @@ class _Script:
 def open_redis(url: str, timeout_s: float, answer_timeout_s: float | None) -> Any:
     """A client for redis://, rediss:// or unix://; with +cluster before :// it follows a Redis Cluster's slots.
 
-    timeout_s: for connecting; answer_timeout_s: for an answer, None waits for ever.
+    timeout_s: for connecting; answer_timeout_s: for an answer, None waits for ever. Raises `BadStart` for another URL.
     """
     settings: dict[str, Any] = {
         "retry": Retry(NoBackoff(), 0),
@@ -50,9 +50,13 @@ def open_redis(url: str, timeout_s: float, answer_timeout_s: float | None) -> An
         "protocol": 2,
     }
     scheme, separator, rest = url.partition("://")
-    if scheme.endswith("+cluster"):
-        return RedisCluster.from_url(scheme.removesuffix("+cluster") + separator + rest, **settings)
-    return Redis.from_url(url, **settings)
+    try:
+        if scheme.endswith("+cluster"):
+            return RedisCluster.from_url(scheme.removesuffix("+cluster") + separator + rest, **settings)
+        return Redis.from_url(url, **settings)
+    except (ValueError, RedisError) as error:
+        # The URL itself is not repeated: it may hold a password.
+        raise BadStart(f"the URL of Redis cannot be used ({error}): write redis://HOST:6379") from None
 
 
 class RedisCalls:
