@@ -3,6 +3,7 @@
 Answers that carry a Kafka error become `Refused` with the server's sentence.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ from infra.wire.messages import (
     incremental_alter_configs,
     list_groups,
     list_offsets,
+    metadata,
     offset_commit,
     offset_fetch,
 )
@@ -81,6 +83,11 @@ class Admin:
     def __init__(self, client: Client) -> None:
         self._client = client
 
+    async def connect(self, seconds: float) -> None:
+        """Reach any node. Raises `Unavailable` when none answers within so many seconds."""
+        request = metadata.MetadataRequest(topics=[], allow_auto_topic_creation=False)
+        await self._client.call(None, request, timeout_seconds=seconds)
+
     async def topics(self, names: Sequence[str] | None = None) -> list[TopicInfo]:
         """The named topics, all when None. Raises `Refused` for one that is not there."""
         response = await self._client.metadata(names)
@@ -106,6 +113,17 @@ class Admin:
                     refused.code, f"there is no topic {name!r}; `cauce topic list` shows those that are"
                 ) from None
             raise
+
+    async def ensure_topic(self, name: str) -> None:
+        """Let the cluster create the topic when it is not there and the cluster does that. Raises `Refused`."""
+        wanted = metadata.MetadataRequestTopic(name=name)
+        request = metadata.MetadataRequest(topics=[wanted], allow_auto_topic_creation=True)
+        code = (await self._client.call(None, request)).topics[0].error_code
+        if code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION:
+            check(code, f"there is no topic {name!r}; create it with `cauce topic create {name}`")
+        if code == ErrorCode.INVALID_TOPIC_EXCEPTION:
+            check(code, f"{name!r} is not a topic name; use up to 249 ASCII letters, digits, '.', '_' and '-'")
+        check(code)
 
     async def create_topic(self, name: str, partitions: int, configs: Mapping[str, str]) -> None:
         """Create a topic; -1 partitions: the cluster's default."""
@@ -163,16 +181,18 @@ class Admin:
 
     async def offsets(self, topic: str, partitions: Sequence[int], timestamp: int) -> dict[int, int]:
         """Partition → offset at LATEST, EARLIEST or a time in ms (-1 when there is none)."""
-        found = {}
-        for partition in partitions:
-            wanted = list_offsets.ListOffsetsPartition(partition_index=partition, timestamp=timestamp)
-            request = list_offsets.ListOffsetsRequest(
-                replica_id=-1, topics=[list_offsets.ListOffsetsTopic(name=topic, partitions=[wanted])]
-            )
-            answer = (await self._client.to_leader(topic, partition, request)).topics[0].partitions[0]
-            check(answer.error_code, f"{topic}-{partition}: {ErrorCode(answer.error_code).name}")
-            found[partition] = answer.offset
-        return found
+        found = await asyncio.gather(*(self._offset(topic, partition, timestamp) for partition in partitions))
+        return dict(zip(partitions, found, strict=True))
+
+    async def _offset(self, topic: str, partition: int, timestamp: int) -> int:
+        wanted = list_offsets.ListOffsetsPartition(partition_index=partition, timestamp=timestamp)
+        request = list_offsets.ListOffsetsRequest(
+            replica_id=-1, topics=[list_offsets.ListOffsetsTopic(name=topic, partitions=[wanted])]
+        )
+        answer = (await self._client.to_leader(topic, partition, request)).topics[0].partitions[0]
+        check(answer.error_code, f"{topic}-{partition}: {ErrorCode(answer.error_code).name}; try again")
+        offset: int = answer.offset
+        return offset
 
     async def groups(self) -> list[GroupInfo]:
         """All groups of all nodes, without their members."""

@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 import typer
@@ -42,17 +43,26 @@ def ls(
 ) -> None:
     """List the extents of batch segments: which offsets of which partition lie in which object."""
     url = bucket_url or (data / "bucket").absolute().as_uri()
-    if url.startswith("file:") and bucket_url is None and not (data / "bucket").is_dir():
+    if bucket_url is None and not (data / "bucket").is_dir():
         fail(f"there is no bucket in {data}; name one with --bucket, or the node's folder with --data")
+    if url.startswith("file://") and not Path(unquote(urlsplit(url).path)).is_dir():
+        fail(f"there is no folder {url}; name a bucket with --bucket, or a node's folder with --data")
     rows = asyncio.run(_rows(url, topic))
     print_rows(rows, _COLUMNS, as_json, empty="no segments yet: what was written is in the WAL until the first flush")
 
 
 async def _rows(url: str, topic: str | None) -> list[dict[str, Any]]:
+    from infra.cluster.records import ClusterRecord
+    from infra.errors import NotFound
+    from infra.object_key import CLUSTER
     from infra.store.open import open_store
 
     store = open_store(url)
     try:
+        try:
+            ClusterRecord.decode(await store.get(CLUSTER), CLUSTER)
+        except NotFound:
+            fail(f"there is no bucket of a cluster at {url}; name one with --bucket, or a node's folder with --data")
         names = await _topic_names(store)
         wanted = {topic_id for topic_id, name in names.items() if topic in (None, name)}
         if not wanted and topic is not None:

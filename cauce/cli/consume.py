@@ -2,39 +2,21 @@
 
 import json
 import sys
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    OFFSET_END,
-    TIMESTAMP_NOT_AVAILABLE,
-    Consumer,
-    KafkaError,
-    KafkaException,
-    TopicPartition,
-)
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, TopicPartition
 
+from cauce.admin import EARLIEST, LATEST, Admin
 from cauce.cli.options import BOOTSTRAP, AsJson, Bootstrap
-from cauce.cli.output import fail, sentences
+from cauce.cli.output import fail, muted, sentences
+from cauce.cli.places import at_time, parse_time, wanted_partitions
+from cauce.cli.session import with_admin
 
-_TIMEOUT_SECONDS = 10.0
 _ROUND = 1000  # records asked for at once
-
-
-def parse_time(text: str) -> int:
-    """Milliseconds since the epoch of `2026-01-31`, `2026-01-31T12:00:00Z` or a plain number of milliseconds."""
-    if text.isdigit():
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        fail(f"{text!r} is not a time; write 2026-01-31T12:00:00Z or milliseconds since 1970")
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1000)
+_ROUND_SECONDS = 0.1
+_PLACES = {"beginning": EARLIEST, "end": LATEST}
 
 
 def _text(data: bytes | None) -> str | None:
@@ -55,30 +37,6 @@ def as_row(message: Any) -> dict[str, Any]:
     }
 
 
-def _start(
-    consumer: Consumer, topic: str, partitions: Sequence[int], from_time: str | None, offset: str
-) -> list[TopicPartition]:
-    if from_time is not None:
-        wanted = [TopicPartition(topic, number, parse_time(from_time)) for number in partitions]
-        found: list[TopicPartition] = consumer.offsets_for_times(wanted, _TIMEOUT_SECONDS)
-        return found
-    places = {"beginning": OFFSET_BEGINNING, "end": OFFSET_END}
-    if offset not in places and not offset.lstrip("-").isdigit():
-        fail(f"--offset {offset!r} is not an offset; write beginning, end or a number")
-    place = places.get(offset)
-    return [TopicPartition(topic, number, int(offset) if place is None else place) for number in partitions]
-
-
-def _partitions(consumer: Consumer, topic: str, bootstrap: str) -> list[int]:
-    try:
-        metadata = consumer.list_topics(topic, _TIMEOUT_SECONDS).topics[topic]
-    except KafkaException:
-        fail(f"no node answers at {bootstrap}; start one with `cauce up` or name another with --bootstrap")
-    if metadata.error is not None or not metadata.partitions:
-        fail(f"there is no topic {topic!r}; create it with `cauce topic create {topic}`")
-    return sorted(metadata.partitions)
-
-
 @sentences
 def consume(
     topic: Annotated[str, typer.Argument(help="Topic to read.")],
@@ -89,11 +47,15 @@ def consume(
     ] = None,
     offset: Annotated[str, typer.Option("--offset", "-o", help="beginning, end or a number.")] = "beginning",
     partition: Annotated[list[int] | None, typer.Option("--partition", "-p", help="Only these partitions.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", "-n", help="Stop after so many records.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="Stop after so many records.")] = None,
     key_separator: Annotated[str | None, typer.Option("--key-separator", "-K", help="Print keys before it.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print records of a topic, a line each."""
+    time_ms = None if from_time is None else parse_time(from_time)
+    if offset not in _PLACES and not offset.isdecimal():
+        fail(f"--offset {offset!r} is not an offset; write beginning, end or a number")
+    starts = with_admin(bootstrap, lambda admin: _starts(admin, topic, partition, time_ms, offset))
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -101,28 +63,32 @@ def consume(
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "allow.auto.create.topics": False,
-            "logger": _silent(),
+            "fetch.wait.max.ms": 500 if follow else 50,  # the end is told by an empty answer
+            "auto.offset.reset": "earliest",  # retention passed the start while we were coming
+            "logger": muted(),
         }
     )
     try:
-        known = _partitions(consumer, topic, bootstrap)
-        missing = set(partition or ()) - set(known)
-        if missing:
-            fail(f"topic {topic!r} has no partition {min(missing)}; it has 0 to {known[-1]}")
-        wanted = partition or known
-        consumer.assign(_start(consumer, topic, wanted, from_time, offset))
-        _print_all(consumer, len(wanted), follow, limit, key_separator, as_json)
+        consumer.assign([TopicPartition(topic, number, start) for number, start in starts.items()])
+        _print_all(consumer, len(starts), follow, limit, key_separator, as_json)
+    except KafkaException as error:
+        fail(f"cannot read {topic!r}: {error.args[0].str()}")
     finally:
         consumer.close()
 
 
-def _silent() -> Any:
-    import logging
-
-    logger = logging.getLogger("cauce.consume")
-    logger.addHandler(logging.NullHandler())
-    logger.propagate = False
-    return logger
+async def _starts(
+    admin: Admin, topic: str, partitions: Sequence[int] | None, time_ms: int | None, offset: str
+) -> Mapping[int, int]:
+    wanted = wanted_partitions(await admin.topic(topic), partitions)
+    if time_ms is not None:
+        return await at_time(admin, topic, wanted, time_ms)
+    if offset in _PLACES:
+        return await admin.offsets(topic, wanted, _PLACES[offset])
+    first, end = await admin.offsets(topic, wanted, EARLIEST), await admin.offsets(topic, wanted, LATEST)
+    if int(offset) > max(end.values()):
+        fail(f"--offset {offset} is beyond the end of {topic!r}, which is at {max(end.values())}")
+    return {number: min(max(int(offset), first[number]), end[number]) for number in wanted}
 
 
 def _print_all(
@@ -131,15 +97,15 @@ def _print_all(
     ended: set[int | None] = set()
     printed = 0
     while limit is None or printed < limit:
-        batch = consumer.consume(_ROUND if limit is None else min(_ROUND, limit - printed), timeout=0.5)
-        for message in batch:
+        most = _ROUND if limit is None else min(_ROUND, limit - printed)
+        for message in consumer.consume(most, timeout=_ROUND_SECONDS):
             error = message.error()
             if error is None:
                 _print(message, separator, as_json)
                 printed += 1
             elif error.code() == KafkaError._PARTITION_EOF:
                 ended.add(message.partition())
-            else:
+            elif error.fatal() or not error.retriable():
                 fail(f"reading stopped: {error.str()}")
         sys.stdout.flush()
         if not follow and len(ended) == partitions:

@@ -1,18 +1,23 @@
 """`cauce group list|describe|reset`."""
 
-from typing import Annotated
+import contextlib
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 
 from cauce.admin import EARLIEST, LATEST, Admin, GroupInfo
-from cauce.cli.consume import parse_time
 from cauce.cli.options import BOOTSTRAP, AsJson, Bootstrap
-from cauce.cli.output import fail, print_json, print_rows, sentences
+from cauce.cli.output import as_fields, print_json, print_rows, sentences
+from cauce.cli.places import at_time, parse_time, wanted_partitions
 from cauce.cli.session import with_admin
+from infra.errors import CauceError
 
 app = typer.Typer(help="List, describe and reset consumer groups.", no_args_is_help=True)
 _Name = Annotated[str, typer.Argument(help="Name of the group.")]
 _Places = dict[tuple[str, int], int]
+_ENDS = {"earliest": EARLIEST, "latest": LATEST}
+_PLACES = "earliest, latest, an offset, or a time like 2026-01-31T12:00:00Z"
 
 
 @app.command("list")
@@ -24,13 +29,20 @@ def list_(bootstrap: Bootstrap = BOOTSTRAP, as_json: AsJson = False) -> None:
     print_rows(rows, ["group", "state", "protocol"], as_json, empty="there are no groups yet")
 
 
-async def _ends(admin: Admin, places: _Places, timestamp: int) -> _Places:
+async def _ends(admin: Admin, places: _Places) -> _Places:
+    """The high watermarks that can be had: not of a topic that was deleted, nor without a leader."""
     found: _Places = {}
     for topic in {name for name, _ in places}:
         partitions = [number for name, number in places if name == topic]
-        offsets = await admin.offsets(topic, partitions, timestamp)
-        found.update({(topic, number): offset for number, offset in offsets.items()})
+        with contextlib.suppress(CauceError):
+            offsets = await admin.offsets(topic, partitions, LATEST)
+            found.update({(topic, number): offset for number, offset in offsets.items()})
     return found
+
+
+def _row(topic: str, partition: int, committed: int, end: int | None) -> dict[str, Any]:
+    lag = None if end is None else max(0, end - committed)
+    return {"topic": topic, "partition": partition, "committed": committed, "high watermark": end, "lag": lag}
 
 
 @app.command()
@@ -41,17 +53,13 @@ def describe(name: _Name, bootstrap: Bootstrap = BOOTSTRAP, as_json: AsJson = Fa
     async def run(admin: Admin) -> tuple[GroupInfo, _Places, _Places]:
         group = await admin.group(name)
         committed = await admin.committed(name)
-        return group, committed, await _ends(admin, committed, LATEST)
+        return group, committed, await _ends(admin, committed)
 
     group, committed, ends = with_admin(bootstrap, run)
-    rows = [
-        {"topic": topic, "partition": number, "committed": offset, "high watermark": ends[topic, number]}
-        | {"lag": ends[topic, number] - offset}
-        for (topic, number), offset in sorted(committed.items())
-    ]
+    rows = [_row(*place, offset, ends.get(place)) for place, offset in sorted(committed.items())]
     members = [{"member": key, "client": client, "host": host} for key, (client, host) in group.members.items()]
     if as_json:
-        print_json({"group": name, "state": group.state, "members": members, "offsets": rows})
+        print_json({"group": name, "state": group.state, "members": members, "offsets": as_fields(rows)})
         return
     print(f"group {name}, {group.state}, {len(members)} members\n")
     if members:
@@ -66,21 +74,17 @@ def describe(name: _Name, bootstrap: Bootstrap = BOOTSTRAP, as_json: AsJson = Fa
 def reset(
     name: _Name,
     topic: Annotated[str, typer.Option("--topic", "-t", help="Topic whose offsets are reset.")],
-    to: Annotated[str, typer.Option("--to", help="earliest, latest, an offset, or a time like 2026-01-31T12:00:00Z.")],
+    to: Annotated[str, typer.Option("--to", help=f"{_PLACES}.")],
     partition: Annotated[list[int] | None, typer.Option("--partition", "-p", help="Only these partitions.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be committed.")] = False,
     bootstrap: Bootstrap = BOOTSTRAP,
     as_json: AsJson = False,
 ) -> None:
     """Set the committed offsets of a group that has no members."""
+    time_ms = None if to in _ENDS or to.isdecimal() else parse_time(to, _PLACES)
 
     async def run(admin: Admin) -> _Places:
-        known = [row.partition for row in (await admin.topic(topic)).partitions]
-        wanted = partition or known
-        missing = set(wanted) - set(known)
-        if missing:
-            fail(f"topic {topic!r} has no partition {min(missing)}; it has 0 to {known[-1]}")
-        places = await _targets(admin, topic, wanted, to)
+        places = await _targets(admin, topic, wanted_partitions(await admin.topic(topic), partition), to, time_ms)
         if not dry_run:
             await admin.commit(name, places)
         return places
@@ -93,15 +97,12 @@ def reset(
         print_rows(rows, ["topic", "partition", "offset"], as_json=False)
 
 
-async def _targets(admin: Admin, topic: str, partitions: list[int], to: str) -> _Places:
-    if to in ("earliest", "latest"):
-        offsets = await admin.offsets(topic, partitions, EARLIEST if to == "earliest" else LATEST)
+async def _targets(admin: Admin, topic: str, partitions: Sequence[int], to: str, time_ms: int | None) -> _Places:
+    if time_ms is not None:
+        offsets = await at_time(admin, topic, partitions, time_ms)
+    elif to in _ENDS:
+        offsets = await admin.offsets(topic, partitions, _ENDS[to])
     else:
-        first = await admin.offsets(topic, partitions, EARLIEST)
-        end = await admin.offsets(topic, partitions, LATEST)
-        if to.isdigit():
-            offsets = {number: min(max(int(to), first[number]), end[number]) for number in partitions}
-        else:
-            found = await admin.offsets(topic, partitions, parse_time(to))
-            offsets = {number: end[number] if found[number] < 0 else found[number] for number in partitions}
+        first, end = await admin.offsets(topic, partitions, EARLIEST), await admin.offsets(topic, partitions, LATEST)
+        offsets = {number: min(max(int(to), first[number]), end[number]) for number in partitions}
     return {(topic, number): offset for number, offset in offsets.items()}

@@ -1,6 +1,8 @@
 """What commands print: tables for people, JSON for programs, and errors as one sentence on stderr."""
 
 import json
+import logging
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
@@ -24,10 +26,15 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, default=str, ensure_ascii=False))
 
 
+def as_fields(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with the names of columns as programs like them: `high watermark` becomes `high_watermark`."""
+    return [{name.replace(" ", "_"): value for name, value in row.items()} for row in rows]
+
+
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], as_json: bool, empty: str = "") -> None:
     """Rows as a table with these columns, or all of them as JSON."""
     if as_json:
-        print_json(list(rows))
+        print_json(as_fields(rows))
         return
     if not rows:
         print(empty or "nothing to show")
@@ -39,6 +46,14 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], as_jso
     for row in rows:
         table.add_row(*("" if row.get(column) is None else str(row[column]) for column in columns))
     Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def muted() -> logging.Logger:
+    """A logger for a Kafka client: what it says beside its errors would come on top of our one sentence."""
+    logger = logging.getLogger("cauce.cli.client")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+    return logger
 
 
 def fail(sentence: str) -> NoReturn:
@@ -59,7 +74,8 @@ def sentences(command: Callable[P, R]) -> Callable[P, R]:
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            sys.stderr.close()  # the reader of our output left; Python would complain again at exit
+            # The reader of our output left, which is no failure; Python must not find out again at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
 
     return run

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -10,9 +10,14 @@ import typer
 from confluent_kafka import KafkaException, Producer
 
 from cauce.cli.options import BOOTSTRAP, AsJson, Bootstrap
-from cauce.cli.output import fail, print_json, sentences
+from cauce.cli.output import fail, muted, print_json, sentences
+from cauce.cli.session import with_admin
 
 _FLUSH_SECONDS = 60.0
+_FIELDS = frozenset({"key", "value", "headers", "timestamp", "partition"})
+_CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
+_ACKS = ("0", "1", "all")
+_READ_BACK = frozenset({"topic", "offset"})  # what `cauce consume --json` prints besides; where it came from
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,33 +31,38 @@ class Line:
     partition: int = -1
 
 
-def parse_json_line(text: str) -> Line:
+class BadLine(ValueError):
+    """A line of stdin that is no record; the message says why."""
+
+
+def parse_json_line(text: bytes) -> Line:
     """`{"key": …, "value": …, "headers": {…}, "timestamp": ms, "partition": n}`; a non-string value is kept as JSON."""
-    row = json.loads(text)
+    try:
+        row = json.loads(text)
+    except ValueError as error:
+        raise BadLine(f"it is not JSON ({error})") from None
     if not isinstance(row, dict):
-        raise ValueError("a JSON line must be an object with a value")
-    unknown = set(row) - {"key", "value", "headers", "timestamp", "partition", "topic", "offset"}
+        raise BadLine('it is not an object such as {"key": "k", "value": "v"}')
+    unknown = set(row) - _FIELDS - _READ_BACK
     if unknown:
-        raise ValueError(f"unknown fields {', '.join(sorted(unknown))}")
-    headers = row.get("headers") or {}
-    pairs = headers.items() if isinstance(headers, dict) else headers
+        raise BadLine(f"it has the unknown field {min(unknown)!r}; known are {', '.join(sorted(_FIELDS))}")
     return Line(
         _bytes(row.get("value")),
         _bytes(row.get("key")),
-        [(str(name), _bytes(value)) for name, value in pairs],
-        int(row.get("timestamp") or 0),
-        int(row.get("partition", -1)),
+        list(_headers(row.get("headers"))),
+        _number(row, "timestamp", 0),
+        _number(row, "partition", -1),
     )
 
 
-def parse_text_line(text: str, separator: str | None) -> Line:
+def parse_text_line(text: bytes, separator: str | None) -> Line:
     """The whole line is the value, or what stands before the separator is the key."""
     if separator is None:
-        return Line(text.encode())
-    key, found, value = text.partition(separator)
+        return Line(text)
+    key, found, value = text.partition(separator.encode())
     if not found:
-        raise ValueError(f"no {separator!r} between key and value")
-    return Line(value.encode(), key.encode())
+        raise BadLine(f"there is no {separator!r} between key and value")
+    return Line(value, key)
 
 
 def _bytes(value: Any) -> bytes | None:
@@ -61,15 +71,34 @@ def _bytes(value: Any) -> bytes | None:
     return (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)).encode()
 
 
-def _lines(source: Iterable[str], as_json: bool, separator: str | None) -> Iterator[Line]:
-    for number, text in enumerate(source, 1):
-        stripped = text.rstrip("\n")
-        if not stripped and as_json:
+def _headers(given: Any) -> Iterator[tuple[str, str | bytes | None]]:
+    pairs: Any = list(given.items()) if isinstance(given, dict) else given or []
+    for pair in pairs if isinstance(pairs, list) else [None]:
+        match pair:
+            case (str(name), value):
+                yield name, _bytes(value)
+            case _:
+                raise BadLine('its headers are neither {"name": "value"} nor [["name", "value"]]')
+
+
+def _number(row: Mapping[str, Any], name: str, default: int) -> int:
+    value = row.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+        raise BadLine(f"its {name} is {value!r}, not a whole number from 0 on")
+    return value
+
+
+def _lines(source: Iterable[bytes], as_json: bool, separator: str | None) -> Iterator[Line]:
+    for number, line in enumerate(source, 1):
+        text = line.removesuffix(b"\n").removesuffix(b"\r")
+        if not text and as_json:
             continue
         try:
-            yield parse_json_line(stripped) if as_json else parse_text_line(stripped, separator)
-        except ValueError as error:
-            fail(f"line {number} is not a record: {error}. The {number - 1} lines before it were sent.")
+            yield parse_json_line(text) if as_json else parse_text_line(text, separator)
+        except BadLine as error:
+            raise BadLine(f"line {number} is no record: {error}") from None
 
 
 class _Outcome:
@@ -77,13 +106,13 @@ class _Outcome:
 
     def __init__(self) -> None:
         self.delivered = 0
-        self.error: str | None = None
+        self.problem: str | None = None
 
     def __call__(self, error: Any, message: Any) -> None:
         if error is None:
             self.delivered += 1
-        elif self.error is None:
-            self.error = str(error)
+        elif self.problem is None:
+            self.problem = error.str()
 
 
 @sentences
@@ -97,21 +126,30 @@ def produce(
     as_json: AsJson = False,
 ) -> None:
     """Write records from stdin to a topic, a line each."""
+    if key_separator == "":
+        fail("--key-separator is empty; give what stands between key and value, for example -K :")
+    if compression not in _CODECS:
+        fail(f"--compression {compression!r} is none of {', '.join(_CODECS)}")
+    if acks not in _ACKS:
+        fail(f"--acks {acks!r} is none of {', '.join(_ACKS)}")
+    with_admin(bootstrap, lambda admin: admin.ensure_topic(topic))
+    options = {"bootstrap.servers": bootstrap, "compression.type": compression, "acks": acks, "linger.ms": 5}
+    producer = Producer({**options, "logger": muted()})
     outcome = _Outcome()
     try:
-        producer = Producer(
-            {"bootstrap.servers": bootstrap, "compression.type": compression, "acks": acks, "linger.ms": 5}
-        )
-        for line in _lines(sys.stdin, json_lines, key_separator):
+        for line in _lines(sys.stdin.buffer, json_lines, key_separator):
             _send(producer, topic, line, outcome)
-            if outcome.error:
+            if outcome.problem:
                 break
-        left = producer.flush(_FLUSH_SECONDS)
+    except BadLine as error:
+        outcome.problem = str(error)
     except KafkaException as error:
-        fail(f"cannot produce to {topic!r}: {error.args[0].str()}")
-    if outcome.error or left:
-        problem = outcome.error or f"no answer within {_FLUSH_SECONDS:.0f} seconds; is a node listening at {bootstrap}?"
-        fail(f"{outcome.delivered} records were written, then: {problem}")
+        outcome.problem = error.args[0].str()
+    finally:
+        left = producer.flush(_FLUSH_SECONDS)  # also at Ctrl-C: what was read is written
+    if outcome.problem or left:
+        problem = outcome.problem or f"no answer within {_FLUSH_SECONDS:.0f} seconds; is a node at {bootstrap}?"
+        fail(f"{outcome.delivered} records were written to {topic!r}, then: {problem}")
     if as_json:
         print_json({"topic": topic, "records": outcome.delivered})
     elif sys.stderr.isatty():

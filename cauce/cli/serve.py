@@ -26,10 +26,16 @@ def parse_settings(words: list[str] | None) -> dict[str, str]:
 
 def serve(flags: Mapping[str, str], file: Path | None, *, alone: bool) -> None:
     """Start the node, say where it listens, and stay until told to stop. `alone`: it may keep a Redis of its own."""
-    from cauce.node import Node
     from infra.errors import BadStart
     from infra.log import set_up_logging
     from infra.settings import Settings, load_settings
+
+    settings = load_settings(flags, file)
+    if not alone and not settings["cauce.redis"]:
+        raise BadStart("the nodes of a cluster share a Redis: give --redis redis://HOST:6379, or use `cauce up`")
+    set_up_logging(settings["cauce.log.level"], settings["cauce.log.format"])
+
+    from cauce.node import Node  # takes most of a second: not before the settings are known to be right
 
     async def run(settings: Settings) -> None:
         stop = asyncio.Event()
@@ -44,10 +50,6 @@ def serve(flags: Mapping[str, str], file: Path | None, *, alone: bool) -> None:
         finally:
             await node.stop()
 
-    settings = load_settings(flags, file)
-    if not alone and not settings["cauce.redis"]:
-        raise BadStart("the nodes of a cluster share a Redis: give --redis redis://HOST:6379, or use `cauce up`")
-    set_up_logging(settings["cauce.log.level"], settings["cauce.log.format"])
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(run(settings))
 

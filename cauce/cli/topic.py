@@ -7,7 +7,7 @@ import typer
 
 from cauce.admin import EARLIEST, LATEST, Admin, ConfigInfo, TopicInfo
 from cauce.cli.options import BOOTSTRAP, AsJson, Bootstrap
-from cauce.cli.output import fail, print_json, print_rows, sentences
+from cauce.cli.output import as_fields, fail, print_json, print_rows, sentences
 from cauce.cli.session import with_admin
 
 app = typer.Typer(help="Create, list, describe, alter and delete topics.", no_args_is_help=True)
@@ -96,7 +96,7 @@ def describe(name: _Name, bootstrap: Bootstrap = BOOTSTRAP, as_json: AsJson = Fa
             {
                 "topic": name,
                 "id": topic.topic_id,
-                "partitions": rows,
+                "partitions": as_fields(rows),
                 "configs": {config.name: asdict(config) for config in configs},
             }
         )

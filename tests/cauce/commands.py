@@ -1,0 +1,82 @@
+"""The `cauce` command as a user runs it: a process of its own, with words, stdin and what it printed."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from typer.testing import CliRunner
+
+from cauce.cli.main import app
+
+_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it printed as one JSON document."""
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[str]:
+        """What it printed, line by line."""
+        return self.out.splitlines()
+
+
+def environment() -> dict[str, str]:
+    """This process's own, without what would change the meaning of a command."""
+    return {name: text for name, text in os.environ.items() if not name.startswith("CAUCE_")} | {"COLUMNS": "200"}
+
+
+def run(*words: str, stdin: str | bytes = "", more: Sequence[tuple[str, str]] = ()) -> Done:
+    """Run `cauce WORDS` to its end. `more`: environment variables."""
+    given = stdin.encode() if isinstance(stdin, str) else stdin
+    command = [sys.executable, "-m", "cauce", *words]
+    done = subprocess.run(
+        command, input=given, capture_output=True, timeout=_SECONDS, env=environment() | dict(more), check=False
+    )
+    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def works(*words: str, stdin: str | bytes = "", more: Sequence[tuple[str, str]] = ()) -> Done:
+    """Run a command that succeeds and has nothing to complain of."""
+    done = run(*words, stdin=stdin, more=more)
+    assert (done.code, done.err) == (0, ""), done
+    return done
+
+
+def fails(*words: str, stdin: str | bytes = "") -> str:
+    """A command that fails with one sentence on stderr, nothing on stdout and exit code 1; the sentence.
+
+    It runs within this process, because there are many of these and Python takes its time to start.
+    """
+    done = CliRunner(env=dict.fromkeys(os.environ.keys() & {"CAUCE_BOOTSTRAP", "CAUCE_CONFIG"})).invoke(
+        app, words, input=stdin, prog_name="cauce"
+    )
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert (done.exit_code, done.stdout) == (1, ""), done.output
+    [line] = done.stderr.splitlines()
+    assert line.startswith("cauce: "), done.output
+    return line.removeprefix("cauce: ")
+
+
+def fails_to_start(*words: str) -> str:
+    """Run `cauce up` or `cauce node` that ends with one sentence, which may stand below lines of the log."""
+    done = run(*words)
+    assert (done.code, done.out) == (1, ""), done
+    assert "Traceback" not in done.err, done
+    line = done.err.splitlines()[-1]
+    assert line.startswith("cauce: "), done
+    return line.removeprefix("cauce: ")
