@@ -193,7 +193,8 @@ class Channel(asyncio.BufferedProtocol):
         context, observer = exchange.context, self._traffic.observer
         if failed:
             self._connection.failed(exchange)
-            observer.on_handler_error(context.api_key, context.api_version)
+            if self._transport is not None:  # otherwise the peer had left, and its reads were given up
+                observer.on_handler_error(context.api_key, context.api_version)
         else:
             self._connection.answered(exchange, answer)
             seconds = self._traffic.clock.monotonic() - context.received_at

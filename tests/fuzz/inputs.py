@@ -46,6 +46,7 @@ class Inputs:
                 (6, self.mutated),
                 (3, self.lying_inner_length),
                 (1, self.valid),
+                (6, self.absurd),
                 (3, self.damaged_batch),
             )
             for _ in range(weight)
@@ -94,6 +95,11 @@ class Inputs:
 
     def valid(self, random: Random) -> tuple[bytes, bool]:
         return random.choice(self._corpus), False
+
+    def absurd(self, random: Random) -> tuple[bytes, bool]:
+        """Well-formed, with values that make little sense, or thousands of elements."""
+        api_key, version = random.choice(self._versions)
+        return _frame(api_key, version, valid_requests.request_body(random, api_key, version)), False
 
     def damaged_batch(self, random: Random) -> tuple[bytes, bool]:
         """A Produce request that is right around a batch that is not: lengths, magic, CRC, counts, anything."""

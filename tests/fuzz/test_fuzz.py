@@ -72,4 +72,4 @@ def test_inputs_follow_from_seed_and_number() -> None:
     inputs = [first.make(number) for number in range(300)]
     assert inputs == [again.make(number) for number in reversed(range(300))][::-1]
     assert inputs != [other.make(number) for number in range(300)]
-    assert len({hostile.kind for hostile in inputs}) == 9
+    assert len({hostile.kind for hostile in inputs}) == 10

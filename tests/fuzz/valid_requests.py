@@ -2,6 +2,7 @@
 
 import struct
 import uuid
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -10,10 +11,23 @@ import crc32c
 from infra.wire.apis import API_NAMES, request_class, request_table
 from infra.wire.codec import encode
 from infra.wire.message import Field, table_of
-from infra.wire.messages import produce
+from infra.wire.messages import (
+    alter_configs,
+    create_partitions,
+    delete_topics,
+    incremental_alter_configs,
+    produce,
+)
 
 TOPIC = "fuzz"
-_NAMES = (TOPIC, "fuzz-2", "no such topic", "", "__consumer_offsets", "ü" * 40, "x" * 300, "../../etc", "a b\0c")
+_NAMES = (TOPIC, "fuzz-2", "no such topic", "", "ü" * 40, "x" * 300, "../../etc", "a b\0c", "retention.ms", "-1")
+_INTERNAL = "__consumer_offsets"
+_MAY_HARM_INTERNAL = {  # as the owner of the cluster may, and then no honest client keeps its offsets
+    alter_configs.API_KEY,
+    create_partitions.API_KEY,
+    delete_topics.API_KEY,
+    incremental_alter_configs.API_KEY,
+}
 _BITS = {"int8": 8, "int16": 16, "int32": 32, "int64": 64, "uint16": 17, "uint32": 33}  # bits with a sign
 _DEPTH = 5
 
@@ -27,7 +41,8 @@ def request_body(random: Random, api_key: int, version: int) -> bytes:
     """A message with random values, encoded. Produce carries real record batches."""
     if api_key == produce.API_KEY:
         return produce_body(random, version, batch(random))
-    return encode(_message(random, request_class(api_key), version, _DEPTH), version)
+    names = _NAMES if api_key in _MAY_HARM_INTERNAL else (*_NAMES, _INTERNAL)
+    return encode(_Maker(random, version, names).message(request_class(api_key), _DEPTH), version)
 
 
 def produce_body(random: Random, version: int, records: bytes) -> bytes:
@@ -75,34 +90,49 @@ def _zigzag(value: int) -> bytes:
     return bytes((*out, value))
 
 
-def _message(random: Random, cls: type, version: int, depth: int) -> Any:
-    fields = [field for field in table_of(cls).fields if version in field.versions]
-    return cls(**{field.name: _value(random, field, version, depth) for field in fields})
+class _Maker:
+    """Makes messages of one version; `names` are what strings say."""
 
+    def __init__(self, random: Random, version: int, names: Sequence[str]) -> None:
+        self._random = random
+        self._version = version
+        self._names = names
+        self._long_arrays = 1 if random.random() < 0.1 else 0  # how many: their product would be a bomb
 
-def _value(random: Random, field: Field, version: int, depth: int) -> Any:
-    if version in field.nullable and random.random() < 0.2:
-        return None
-    if field.kind == "array":
-        count = 0 if depth == 0 else random.choice((0, 1, 1, 1, 2, 3))
-        return [_element(random, field.of, version, depth) for _ in range(count)]
-    return _element(random, field.of if field.kind == "struct" else field.kind, version, depth)
+    def message(self, cls: type, depth: int) -> Any:
+        fields = [field for field in table_of(cls).fields if self._version in field.versions]
+        return cls(**{field.name: self._value(field, depth) for field in fields})
 
+    def _value(self, field: Field, depth: int) -> Any:
+        if self._version in field.nullable and self._random.random() < 0.2:
+            return None
+        if field.kind == "array":
+            return [self._element(field.of, depth) for _ in range(self._count(depth))]
+        return self._element(field.of if field.kind == "struct" else field.kind, depth)
 
-def _element(random: Random, of: Any, version: int, depth: int) -> Any:
-    if not isinstance(of, str):
-        return _message(random, of, version, depth - 1)
-    if of in _BITS:
-        return _integer(random, _BITS[of], unsigned=of.startswith("u"))
-    if of == "string":
-        return random.choice(_NAMES)
-    if of in ("bytes", "records"):
-        return random.randbytes(random.choice((0, 1, 20, 200)))
-    if of == "uuid":
-        return uuid.UUID(bytes=random.choice((bytes(16), random.randbytes(16))))
-    if of == "float64":
-        return random.choice((0.0, -1.0, 1e300, float("nan"), float("inf")))
-    return bool(random.getrandbits(1))
+    def _count(self, depth: int) -> int:
+        if depth == 0:
+            return 0
+        if self._long_arrays and self._random.getrandbits(1):
+            self._long_arrays -= 1
+            return self._random.choice((100, 1000))
+        return self._random.choice((0, 1, 1, 1, 2, 3))
+
+    def _element(self, of: Any, depth: int) -> Any:
+        random = self._random
+        if not isinstance(of, str):
+            return self.message(of, depth - 1)
+        if of in _BITS:
+            return _integer(random, _BITS[of], unsigned=of.startswith("u"))
+        if of == "string":
+            return random.choice((TOPIC, random.choice(self._names)))
+        if of in ("bytes", "records"):
+            return random.randbytes(random.choice((0, 1, 20, 200)))
+        if of == "uuid":
+            return uuid.UUID(bytes=random.choice((bytes(16), random.randbytes(16))))
+        if of == "float64":
+            return random.choice((0.0, -1.0, 1e300, float("nan"), float("inf")))
+        return bool(random.getrandbits(1))
 
 
 def _integer(random: Random, bits: int, unsigned: bool) -> int:
