@@ -112,6 +112,13 @@ def _group_handlers(parts: NodeParts) -> Iterator[Handler]:
 def _read_handlers(parts: NodeParts) -> Iterator[Handler]:
     state, leaders = parts.state, parts.leaders
     sessions = FetchSessionCache(parts.clock, parts.settings["max.incremental.fetch.session.cache.slots"])
-    yield FetchHandler(state, Fetcher(leaders, parts.segments), sessions)
+    yield FetchHandler(
+        state,
+        Fetcher(leaders, parts.segments),
+        sessions,
+        nodes=state.nodes,
+        clock=parts.clock,
+        observer=parts.read_metrics,
+    )
     yield ListOffsetsHandler(state, leaders, OffsetLookup(parts.segments))
     yield OffsetForLeaderEpochHandler(state, leaders)

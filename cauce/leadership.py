@@ -8,6 +8,7 @@ from infra.cluster.registrar import Registrar
 from infra.cluster.session import NodeDescription, Session
 from infra.cluster.session_keeper import SessionKeeper
 from infra.errors import BadStart, CauceError
+from infra.partition import SessionId
 from infra.store.port import ObjectStore
 from infra.view.redis_view import RedisView
 from ingest.lease_keeper import LeaseKeeper
@@ -33,6 +34,7 @@ class Leadership:
         """`node_id` as the data folder keeps it or None; `fail` is told when no session can be had any more."""
         given: int = parts.settings["node.id"]
         self._parts = parts
+        self._fail = fail
         registrar = Registrar(store, view, parts.clock, description, node_id=given if given >= 0 else node_id)
         self._sessions = SessionKeeper(registrar, on_fatal=lambda error: fail(error))
         self._left = LeftInWal(parts.leaders)
@@ -56,7 +58,7 @@ class Leadership:
             keeps_wal=True,
         )
         self._sessions.on_open(self._begin)
-        parts.on_lost = self._leases.lost
+        parts.on_lost = self._lost
         parts.on_topics_changed = self._leases.kick
 
     @property
@@ -101,6 +103,13 @@ class Leadership:
             return error.message
         failure = self._parts.wal.failure
         return None if failure is None else f"the WAL has failed: {failure}"
+
+    def _lost(self, session: SessionId, error: CauceError) -> None:
+        """A WAL that has failed stays so until it is opened again: end the node then."""
+        self._leases.lost(session, error)
+        failure = self._parts.wal.failure
+        if failure is not None:
+            self._fail(BadStart(f"the WAL has failed ({failure}); mend its disk and start the node again"))
 
     def _begin(self, session: Session) -> None:
         self._parts.session.begin(session)

@@ -94,8 +94,7 @@ class Node:
         settings = self._settings
         self._folder.lock()
         self._stack.callback(self._folder.unlock)
-        store = open_store(settings.bucket, observe=store_observer(self._metrics), clock=self._clock)
-        self._stack.push_async_callback(store.close)
+        store = self._open_store()
         _, redis_url = await asyncio.gather(probe_store(store, settings.bucket, self._clock), self._redis_url())
         cluster = await open_cluster(store, self._clock)
         view = RedisView(redis_url, cluster.cluster_id, clock=self._clock)
@@ -105,6 +104,11 @@ class Node:
         state = ClusterState(view, self._clock, cluster.cluster_id, recover=recover)
         server = await self._bind()
         await self._serve(store, view, state, server)
+
+    def _open_store(self) -> ObjectStore:
+        store = open_store(self._settings.bucket, observe=store_observer(self._metrics), clock=self._clock)
+        self._stack.push_async_callback(store.close)
+        return store
 
     async def _redis_url(self) -> str:
         given: str = self._settings["cauce.redis"]
@@ -136,12 +140,14 @@ class Node:
             clock=self._clock,
             metrics=self._metrics,
             store=store,
+            cold_store=self._open_store(),
             view=view,
             state=state,
             wal=wal,
             repair=self._recover(view, store),
         )
         self._stack.push_async_callback(parts.block_cache.close)
+        self._stack.push_async_callback(parts.segments.close)
         self._stack.push_async_callback(server.close, _DRAIN_SECONDS)
         self._run(state.run(), "cluster state")  # goes on until leases are handed over: clients follow by it
         leadership = Leadership(parts, store, view, self._description(), self._folder.node_id(), self._fail)

@@ -10,6 +10,7 @@ from infra.ports import LogReader, TopicDirectory
 from infra.records.batch import BatchHeader
 from ingest.leaders import Leaders
 from ingest.observer import IngestObserver
+from reader.observer import ReadObserver
 
 Committed = Callable[[], Iterable[tuple[str, str, int, int]]]  # (group, topic, partition, offset) of this node's groups
 
@@ -49,6 +50,19 @@ class IngestMetrics(IngestObserver):
 
     def leading(self, partitions: int) -> None:
         self._metrics.leases.set(partitions)
+
+
+class ReadMetrics(ReadObserver):
+    """Counts what the read side tells."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def fetched(self, topic: str, size: int) -> None:
+        self._metrics.bytes_out.labels(self._metrics.topic_label(topic)).inc(size)
+
+    def answered(self, seconds: float) -> None:
+        self._metrics.fetch_seconds.observe(seconds)
 
 
 class StateMetrics:

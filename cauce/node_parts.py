@@ -5,7 +5,7 @@ Each part knows only its ports; this is the one place that knows them all.
 
 from collections.abc import Callable, Iterable, Mapping
 
-from cauce.node_metrics import IngestMetrics
+from cauce.node_metrics import IngestMetrics, ReadMetrics
 from cauce.topic_admin import TopicAdmin
 from infra.clock import Clock
 from infra.cluster.manifest import ManifestLedger
@@ -76,11 +76,13 @@ class NodeParts:
         clock: Clock,
         metrics: Metrics,
         store: ObjectStore,
+        cold_store: ObjectStore,
         view: RedisView,
         state: ClusterState,
         wal: Wal,
         repair: Repair,
     ) -> None:
+        """`cold_store`: the same bucket through connections of its own, so that a replay slows no flush."""
         # Whoever keeps the leases sets these two: the write side has given up a session, and topics have changed.
         self.on_lost: Callable[[SessionId, CauceError], None] = lambda session, error: None
         self.on_topics_changed: Callable[[], None] = lambda: None
@@ -90,11 +92,12 @@ class NodeParts:
         self.wal = wal
         self.session = CurrentSession()
         self.ingest_metrics = IngestMetrics(metrics)
+        self.read_metrics = ReadMetrics(metrics)
         self.topic_ledger = TopicLedger(store, view, clock)
         self.broker_configs = BrokerConfigLedger(store, view)
         self.producer_ids = ProducerIds(store, lambda: self.session.session)
-        self.block_cache = BlockCache(store, capacity_bytes=settings["cauce.cache.bytes"])
-        self.segments = SegmentReader(store, self.block_cache)
+        self.block_cache = BlockCache(cold_store, capacity_bytes=settings["cauce.cache.bytes"])
+        self.segments = SegmentReader(cold_store, self.block_cache)
         self._manifests = ManifestLedger(store)
         self._targets: dict[str, tuple[Topic, Mapping[str, str], TopicTarget]] = {}
         self.leaders = Leaders(

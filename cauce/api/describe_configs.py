@@ -10,6 +10,7 @@ from typing import ClassVar
 from cauce.api.config_entries import ConfigRow, broker_config_rows, cluster_default_rows, topic_config_rows
 from cauce.config_admin import BROKER, TOPIC, check_node
 from infra.cluster.state import ClusterState
+from infra.config_value import ConfigType
 from infra.error_code import ErrorCode
 from infra.errors import CauceError, Refused
 from infra.topic_config import check_topic_name
@@ -73,7 +74,7 @@ def _entry(row: ConfigRow, synonyms: bool, documentation: bool) -> message.Descr
         value=row.value,
         read_only=row.read_only,
         config_source=row.source,
-        is_sensitive=False,
+        is_sensitive=row.definition.type is ConfigType.PASSWORD,
         synonyms=[
             message.DescribeConfigsSynonym(name=name, value=value, source=source)
             for name, value, source in row.synonyms

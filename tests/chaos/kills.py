@@ -66,6 +66,7 @@ class Load:
         producer = Producer(
             {
                 "bootstrap.servers": self._bootstrap,
+                "log_level": 0,
                 "enable.idempotence": True,
                 "linger.ms": 2,
                 "message.timeout.ms": int(_SETTLE_SECONDS * 1000),
@@ -106,6 +107,7 @@ def reader(bootstrap: str) -> Consumer:
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
+            "log_level": 0,
             "group.id": "kills",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
