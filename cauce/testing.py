@@ -28,10 +28,16 @@ _LISTENING = re.compile(r"listening on (\S+)")
 
 
 class CauceProcess:
-    """`cauce up` as a process of its own, on a data folder that is kept between starts."""
+    """`cauce up` or `cauce node` as a process of its own, on a data folder that is kept between starts."""
 
-    def __init__(self, data: Path, listen: str = "127.0.0.1:0", options: Sequence[str] = ()) -> None:
-        """`options`: further words of the command line, for example `["--set", "num.partitions=4"]`."""
+    def __init__(
+        self, data: Path, listen: str = "127.0.0.1:0", options: Sequence[str] = (), command: str = "up"
+    ) -> None:
+        """`options`: further words of the command line, for example `["--set", "num.partitions=4"]`.
+
+        `command`: `node` for one of a cluster, whose options name the `--bucket` and `--redis` that the nodes share.
+        """
+        self._command = command
         self.data = data
         self.bootstrap = listen  # HOST:PORT; the port is real once started, and kept when started again
         self._options = list(options)
@@ -56,7 +62,7 @@ class CauceProcess:
 
     def start(self) -> Self:
         """Start the node and wait until it says where it listens. Raises `RuntimeError` with what it printed."""
-        command = [sys.executable, "-m", "cauce", "up", "--data", str(self.data), "--listen", self.bootstrap]
+        command = [sys.executable, "-m", "cauce", self._command, "--data", str(self.data), "--listen", self.bootstrap]
         self._process = subprocess.Popen(
             command + self._options,
             stdin=subprocess.DEVNULL,

@@ -1,0 +1,199 @@
+"""Three nodes as processes on one bucket and one Valkey, and clients that keep score of what they were promised."""
+
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from cauce.testing import CauceProcess
+from infra.view.embedded import find_server
+
+T = TypeVar("T")
+
+_SETTINGS = {"cauce.durability": "object", "cauce.flush.interval.ms": "20", "group.initial.rebalance.delay.ms": "0"}
+_WAIT_SECONDS = 40.0  # far above a session time-out: what is late has failed
+_NODES = 3
+
+
+def eventually(what: str, probe: Callable[[], T]) -> T:
+    """Poll until the probe gives something true."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while not (found := probe()):
+        assert time.monotonic() < deadline, f"{what}: not within {_WAIT_SECONDS:.0f} s"
+        time.sleep(0.05)
+    return found
+
+
+@contextmanager
+def shared_redis(folder: Path) -> Iterator[str]:
+    """A Valkey that belongs to no node; its URL."""
+    socket = folder / "redis.sock"
+    flags = {"port": "0", "unixsocket": str(socket), "dir": str(folder), "save": "", "maxmemory-policy": "noeviction"}
+    words = [word for name, value in flags.items() for word in (f"--{name}", value)]
+    process = subprocess.Popen([find_server(), *words], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        eventually("the Valkey has a socket", socket.exists)
+        yield f"unix://{socket}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+class ThreeNodes:
+    """A cluster whose nodes can be stopped, killed and started again one by one."""
+
+    def __init__(self, nodes: list[CauceProcess]) -> None:
+        self.nodes = nodes
+
+    @property
+    def bootstrap(self) -> str:
+        """All nodes, with commas."""
+        return ",".join(node.bootstrap for node in self.nodes)
+
+    @property
+    def living(self) -> list[CauceProcess]:
+        """Nodes whose process runs."""
+        return [node for node in self.nodes if node.running]
+
+    def create_topic(self, topic: str, partitions: int) -> None:
+        """Create it, and wait until all living nodes know a leader of each partition."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        admin.create_topics([NewTopic(topic, partitions)])[topic].result(_WAIT_SECONDS)
+        self.await_leaders(topic)
+
+    def await_leaders(self, topic: str) -> dict[int, int]:
+        """Partition → node id, once every living node leads something and each bootstrap says the same of it."""
+
+        def agreed() -> dict[int, int] | None:
+            told = [_leaders(node, topic) for node in self.living]
+            settled = all(each == told[0] for each in told) and len(set(told[0].values())) == len(self.living)
+            return told[0] if settled and -1 not in told[0].values() else None
+
+        found = eventually(f"{topic} is led by {len(self.living)} nodes", agreed)
+        assert found is not None
+        return found
+
+    def coordinator(self, group: str) -> CauceProcess:
+        """The node that coordinates a group."""
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        found = admin.describe_consumer_groups([group])[group].result(_WAIT_SECONDS).coordinator
+        return next(node for node in self.nodes if node.bootstrap == f"{found.host}:{found.port}")
+
+
+def _leaders(node: CauceProcess, topic: str) -> dict[int, int]:
+    admin = AdminClient({"bootstrap.servers": node.bootstrap})  # a new one has met no other node yet
+    partitions = admin.list_topics(topic, timeout=_WAIT_SECONDS).topics[topic].partitions
+    return {number: row.leader for number, row in partitions.items()}
+
+
+@contextmanager
+def three_nodes() -> Iterator[ThreeNodes]:
+    """The cluster, running; what is left of it is stopped in the end."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cauce-")))
+        redis = stack.enter_context(shared_redis(folder))
+        options = ["--bucket", (folder / "bucket").as_uri(), "--redis", redis]
+        options += [word for name, value in _SETTINGS.items() for word in ("--set", f"{name}={value}")]
+        nodes = [CauceProcess(folder / f"node-{number}", options=options, command="node") for number in range(_NODES)]
+        for node in nodes:
+            stack.enter_context(node)
+        yield ThreeNodes(nodes)
+
+
+class SteadyProducer:
+    """Produces numbered records all the time, and keeps every one that was acknowledged with acks=all."""
+
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        self.acknowledged: dict[tuple[int, int], bytes] = {}  # (partition, offset) → value
+        self.refused: list[KafkaError] = []
+        self._topic = topic
+        self._producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5})
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def await_more(self, count: int = 500) -> None:
+        """Wait until so many further records were acknowledged."""
+        goal = len(self.acknowledged) + count
+        eventually(f"{count} more records are acknowledged", lambda: len(self.acknowledged) >= goal)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._end.set()
+        self._thread.join()
+        left = self._producer.flush(_WAIT_SECONDS)
+        assert error is not None or left == 0
+
+    def _run(self) -> None:
+        number = 0
+        while not self._end.wait(0.002):
+            value = b"%08d" % number
+            self._producer.produce(self._topic, value, key=value, on_delivery=self._delivered)
+            self._producer.poll(0)
+            number += 1
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self.refused.append(error)
+        else:
+            self.acknowledged[message.partition(), message.offset()] = message.value()
+
+
+class GroupMember:
+    """One member of a consumer group, polling in the background."""
+
+    def __init__(self, bootstrap: str, group: str, topic: str) -> None:
+        self.got: dict[tuple[int, int], bytes] = {}
+        settings = {"group.id": group, "auto.offset.reset": "earliest", "auto.commit.interval.ms": 200}
+        self._consumer = Consumer({"bootstrap.servers": bootstrap, **settings})
+        self._consumer.subscribe([topic])
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._end.set()
+        self._thread.join()
+        self._consumer.close()
+
+    def _run(self) -> None:
+        while not self._end.is_set():
+            for message in self._consumer.consume(500, 0.1):
+                if message.error() is None:
+                    self.got[message.partition(), message.offset()] = message.value()
+
+
+def read_all(bootstrap: str, topic: str, partitions: int) -> dict[tuple[int, int], bytes]:
+    """Everything that stands in a topic, by (partition, offset)."""
+    settings: dict[str, Any] = {"group.id": "not-used", "enable.partition.eof": True, "auto.offset.reset": "earliest"}
+    consumer = Consumer({"bootstrap.servers": bootstrap, **settings})
+    consumer.assign([TopicPartition(topic, number, 0) for number in range(partitions)])
+    found: dict[tuple[int, int], bytes] = {}
+    ended: set[int] = set()
+
+    def whole() -> bool:
+        for message in consumer.consume(1000, 0.5):
+            if message.error() is None:
+                found[message.partition(), message.offset()] = message.value()
+            elif message.error().code() == KafkaError._PARTITION_EOF:
+                ended.add(message.partition())
+        return len(ended) == partitions
+
+    try:
+        eventually(f"{topic} is read to its ends", whole)
+    finally:
+        consumer.close()
+    return found
