@@ -20,7 +20,7 @@ Change = Callable[[Mapping[str, str]], Mapping[str, str]]
 
 def check_node(state: ClusterState, name: str) -> None:
     """Raise `Refused` unless `name` is the id of a live node."""
-    if not name.isdigit() or int(name) not in {node.session.node_id for node in state.nodes()}:
+    if not (name.isascii() and name.isdigit()) or int(name) not in {node.session.node_id for node in state.nodes()}:
         raise Refused(ErrorCode.INVALID_REQUEST, f"{name!r} is not the id of a node that is there")
 
 
@@ -61,13 +61,16 @@ def _step(
         return
     if operation not in (APPEND, SUBTRACT) or definition.type is not ConfigType.LIST:
         raise Refused(ErrorCode.INVALID_CONFIG, f"{name} is not a list that can be appended to or subtracted from")
-    words = [word for word in configs.get(name, definition.default).split(",") if word]
-    given = [word for word in text.split(",") if word]
+    words, given = _words(configs.get(name, definition.default)), _words(text)
     if operation == APPEND:
         words.extend(word for word in given if word not in words)
     else:
         words = [word for word in words if word not in given]
     configs[name] = ",".join(words)
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 class ConfigAdmin:
@@ -109,13 +112,18 @@ class ConfigAdmin:
     async def _alter_broker(self, name: str, change: Change, validate_only: bool) -> None:
         if name:
             check_node(self._state, name)
+            raise Refused(
+                ErrorCode.INVALID_CONFIG,
+                "leaders move between nodes, so what topics fall back to holds for all of them: alter the broker "
+                "configs of the whole cluster (an empty name, --entity-default); other settings are set at the start",
+            )
 
         def checked(configs: Mapping[str, str]) -> Mapping[str, str]:
             changed = change(configs)
             check_dynamic_broker_configs(changed)
             return changed
 
-        checked(self._state.node_configs(int(name)) if name else self._state.broker_configs)
+        checked(self._state.broker_configs)
         if not validate_only:
             await self._brokers.alter(name, checked)
             await self._state.refresh()

@@ -1,5 +1,7 @@
 """Kafka config values: the types of DescribeConfigs, and parsing with messages that say what to write instead."""
 
+import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -7,6 +9,11 @@ from typing import Any
 
 LONG_MAX = 2**63 - 1
 INT_MAX = 2**31 - 1
+
+
+# What Java's parsers read too: Python's own take underscores, letters of other scripts, and words such as nan.
+_INTEGER = re.compile(r"[+-]?[0-9]{1,30}")
+_NUMBER = re.compile(r"[+-]?(?=\.?[0-9])[0-9]{0,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,3})?")
 
 
 class ConfigType(IntEnum):
@@ -33,23 +40,22 @@ def _boolean(text: str) -> bool:
 
 
 def _integer(text: str) -> int:
-    try:
-        return int(text.strip())
-    except ValueError:
-        raise BadValue("must be a whole number") from None
+    if not _INTEGER.fullmatch(text.strip()):
+        raise BadValue("must be a whole number")
+    return int(text)
 
 
 def _double(text: str) -> float:
-    try:
-        return float(text.strip())
-    except ValueError:
-        raise BadValue("must be a number") from None
+    if not _NUMBER.fullmatch(text.strip()):
+        raise BadValue("must be a number")
+    return float(text)
 
 
 def _list(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
+_GREATEST = {ConfigType.INT: INT_MAX, ConfigType.LONG: LONG_MAX}
 _PARSERS: dict[ConfigType, Callable[[str], Any]] = {
     ConfigType.BOOLEAN: _boolean,
     ConfigType.STRING: str.strip,
@@ -90,14 +96,13 @@ class ConfigDef:
         words = value if isinstance(value, tuple) else (value,)
         if not words or any(word not in self.choices for word in words):
             raise BadValue(
-                f"must be {'a list of ' if isinstance(value, tuple) else 'one of '}{', '.join(self.choices)}"
+                f"must be {'a list of' if isinstance(value, tuple) else 'one of'} "
+                + ", ".join(choice or "nothing" for choice in self.choices)
             )
 
     def _check_range(self, value: float) -> None:
-        high = self.high
-        if high is None and self.type is ConfigType.INT:
-            high = INT_MAX
-        elif high is None and self.type is ConfigType.LONG:
-            high = LONG_MAX
-        if (self.low is not None and value < self.low) or (high is not None and value > high):
-            raise BadValue(f"must be between {self.low if self.low is not None else 'any'} and {high}")
+        greatest = _GREATEST.get(self.type, math.inf)
+        low = -greatest if self.low is None else self.low
+        high = greatest if self.high is None else self.high
+        if not low <= value <= high:
+            raise BadValue(f"must be between {low} and {high}")

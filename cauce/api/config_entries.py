@@ -8,7 +8,7 @@ from infra.config_value import ConfigDef
 from infra.topic_config_table import TOPIC_CONFIGS
 
 # config_source of DescribeConfigs (KIP-226)
-TOPIC_SOURCE, BROKER_SOURCE, DEFAULT_BROKER_SOURCE, STATIC_SOURCE, DEFAULT_SOURCE = 1, 2, 3, 4, 5
+TOPIC_SOURCE, DEFAULT_BROKER_SOURCE, STATIC_SOURCE, DEFAULT_SOURCE = 1, 3, 4, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +42,16 @@ def topic_config_rows(configs: Mapping[str, str], broker_configs: Mapping[str, s
     return rows
 
 
-def broker_config_rows(
-    own: Mapping[str, str], everywhere: Mapping[str, str], static: Sequence[ConfigRow]
-) -> Sequence[ConfigRow]:
-    """Every config of one node: its dynamic ones (own before cluster-wide), its settings, and what is always so."""
+def broker_config_rows(everywhere: Mapping[str, str], static: Sequence[ConfigRow]) -> Sequence[ConfigRow]:
+    """Every config of one node: the cluster-wide ones that can be altered, its settings, and what is always so."""
+    given = {row.name: row.value for row in static if row.source == STATIC_SOURCE}
     rows = []
     for name, definition in DYNAMIC_BROKER_CONFIGS.items():
         synonyms = []
-        if name in own:
-            synonyms.append((name, own[name], BROKER_SOURCE))
         if name in everywhere:
             synonyms.append((name, everywhere[name], DEFAULT_BROKER_SOURCE))
+        if name in given:
+            synonyms.append((name, given[name], STATIC_SOURCE))
         synonyms.append((name, definition.default, DEFAULT_SOURCE))
         _, value, source = synonyms[0]
         rows.append(ConfigRow(definition, value, source, synonyms=tuple(synonyms)))

@@ -64,7 +64,7 @@ class DescribeConfigsHandler(Handler):
             if not name:
                 return cluster_default_rows(self._state.broker_configs)
             check_node(self._state, name)
-            return broker_config_rows(self._state.node_configs(int(name)), self._state.broker_configs, self._static)
+            return broker_config_rows(self._state.broker_configs, self._static)
         raise Refused(ErrorCode.INVALID_REQUEST, "only topics (2) and brokers (4) have configs here")
 
 

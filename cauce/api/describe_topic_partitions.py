@@ -44,7 +44,9 @@ class DescribeTopicPartitionsHandler(Handler):
                         error_code=ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, name=name
                     )
                 )
+                first_partition = 0
                 continue
+            first_partition = min(first_partition, topic.partitions)
             end = min(topic.partitions, first_partition + left)
             response.topics.append(self._describe(topic, range(first_partition, end)))
             left -= end - first_partition
