@@ -3,12 +3,20 @@
 A buffer is lent as a memoryview and nobody gives it back: record batches stay views of it for as long as the tail
 keeps them. Every memoryview holds one reference to the object it looks into, so a buffer is free again exactly when
 the pool's own reference is the only one left. The pool knows nothing of frames, sockets or partitions.
+
+Buffers are not zeroed (a bytearray would be): pages take memory when they are written, not when they are asked for. A
+peer may say that a frame of the greatest size follows and send nothing, on as many connections as it likes.
 """
 
 import sys
 from collections import deque
 
+import numpy as np
+import numpy.typing as npt
+
 from infra.limits import POOLED_BUFFERS_BYTES, SMALL_FRAME_BYTES
+
+_Buffer = npt.NDArray[np.uint8]
 
 _LARGEST_POOLED_BYTES = 16 * 1024 * 1024  # larger frames are rare; keeping their buffers would push out the useful ones
 _LOOKED_AT = 8  # a take; the next one goes on from there, so that a few long-held buffers do not hide free ones
@@ -23,7 +31,7 @@ class BufferPool:
 
     def __init__(self, max_bytes: int = POOLED_BUFFERS_BYTES) -> None:
         self._max_bytes = max_bytes
-        self._by_size: dict[int, deque[bytearray]] = {}
+        self._by_size: dict[int, deque[_Buffer]] = {}
         self.bytes_kept = 0
         self.reused = 0  # how often a kept buffer served again
         self.made = 0  # how often a fresh one was needed
@@ -37,11 +45,11 @@ class BufferPool:
             self.reused += 1
         else:
             self.made += 1
-            buffer = bytearray(size)
+            buffer = np.empty(size, np.uint8)
             self._keep(buffer)
-        return memoryview(buffer)[:length]
+        return buffer.data[:length]
 
-    def _keep(self, buffer: bytearray) -> None:
+    def _keep(self, buffer: _Buffer) -> None:
         size = len(buffer)
         if size > min(_LARGEST_POOLED_BYTES, self._max_bytes):
             return
@@ -66,7 +74,7 @@ def _size_class(length: int) -> int:
     return -(-length // step) * step
 
 
-def _first_free(kept: deque[bytearray]) -> bytearray | None:
+def _first_free(kept: deque[_Buffer]) -> _Buffer | None:
     """A buffer that nobody views, if one of the next few is; those looked at go to the end of the line."""
     for _ in range(min(_LOOKED_AT, len(kept))):
         buffer = kept[0]
@@ -78,7 +86,7 @@ def _first_free(kept: deque[bytearray]) -> bytearray | None:
 
 def _refcount_of_free() -> int:
     """What getrefcount says of a buffer that only a deque and one local name hold (it differs between Pythons)."""
-    kept = deque([bytearray(1)])
+    kept = deque([np.empty(1, np.uint8)])
     buffer = kept[0]
     return sys.getrefcount(buffer)
 

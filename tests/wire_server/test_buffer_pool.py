@@ -1,5 +1,6 @@
 """Buffers serve again exactly when nobody views them, within a bound of bytes."""
 
+import psutil
 import pytest
 
 from infra.limits import SMALL_FRAME_BYTES
@@ -60,3 +61,13 @@ def test_a_tail_that_lets_go_in_order_of_age_is_served_from_the_pool() -> None:
         if len(tail) > 24:
             tail.pop(0)
     assert pool.reused > 300
+
+
+def test_a_length_that_is_only_claimed_takes_no_memory() -> None:
+    process = psutil.Process()
+    pool = BufferPool()
+    before = process.memory_info().rss
+    views = [pool.take(length) for length in (90 << 20, 15 << 20, 1 << 20) for _ in range(20)]
+    for view in views:
+        view[:100] = bytes(100)
+    assert process.memory_info().rss - before < 200 << 20, "of more than 2 GB claimed"
