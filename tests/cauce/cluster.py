@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from cauce.testing import CauceProcess
@@ -142,7 +142,7 @@ class SteadyProducer:
             self._producer.poll(0)
             number += 1
 
-    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+    def _delivered(self, error: KafkaError | None, message: Any) -> None:
         if error is not None:
             self.refused.append(error)
         else:
@@ -171,7 +171,8 @@ class GroupMember:
 
     def _run(self) -> None:
         while not self._end.is_set():
-            for message in self._consumer.consume(500, 0.1):
+            batch: list[Any] = self._consumer.consume(500, 0.1)
+            for message in batch:
                 if message.error() is None:
                     self.got[message.partition(), message.offset()] = message.value()
 
@@ -185,7 +186,8 @@ def read_all(bootstrap: str, topic: str, partitions: int) -> dict[tuple[int, int
     ended: set[int] = set()
 
     def whole() -> bool:
-        for message in consumer.consume(1000, 0.5):
+        batch: list[Any] = consumer.consume(1000, 0.5)
+        for message in batch:
             if message.error() is None:
                 found[message.partition(), message.offset()] = message.value()
             elif message.error().code() == KafkaError._PARTITION_EOF:
