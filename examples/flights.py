@@ -108,9 +108,14 @@ def consume(bootstrap: str, out: "multiprocessing.Queue[list[Read]]", stop: Any)
         auto_offset_reset="earliest",
         auto_commit_interval_ms=500,
     )
+    ready = False
     try:
         while not stop.is_set():
-            for records in consumer.poll(timeout_ms=200).values():
+            batches = consumer.poll(timeout_ms=200).values()
+            if not ready and consumer.assignment():
+                ready = True
+                out.put([])  # says that it has partitions: the flights may come
+            for records in batches:
                 out.put([Read(one.partition, one.offset, one.key, one.value) for one in records])
     finally:
         consumer.close()
@@ -156,7 +161,16 @@ def produce(bootstrap: str, rows: list[tuple[bytes | None, bytes]], node: NodePr
         raise SystemExit(f"{len(failed)} flights failed ({failed[:1]}), {left} without an answer")
 
 
-def collect(out: "multiprocessing.Queue[list[Read]]", count: int) -> dict[tuple[int, int], Read]:
+def wait_for_readers(out: "multiprocessing.Queue[list[Read]]", readers: list[Any]) -> None:
+    """Until each reader has partitions; nothing is produced yet."""
+    for _ in readers:
+        try:
+            out.get(timeout=60)
+        except queue.Empty:
+            raise SystemExit("a consumer did not get its partitions in time") from None
+
+
+def collect(out: "multiprocessing.Queue[list[Read]]", readers: list[Any], count: int) -> dict[tuple[int, int], Read]:
     """Records by (partition, offset) until `count` are there; what was read twice must be equal."""
     seen: dict[tuple[int, int], Read] = {}
     deadline = time.monotonic() + DEADLINE_SECONDS
@@ -164,6 +178,8 @@ def collect(out: "multiprocessing.Queue[list[Read]]", count: int) -> dict[tuple[
         try:
             batch = out.get(timeout=1)
         except queue.Empty:
+            if not all(reader.is_alive() for reader in readers):
+                raise SystemExit("a consumer has died") from None
             if time.monotonic() > deadline:
                 raise SystemExit(f"only {len(seen):,} of {count:,} flights were read in time") from None
             continue
@@ -236,10 +252,11 @@ def run(data: Path, limit: int | None) -> None:
     for reader in readers:
         reader.start()
     try:
+        wait_for_readers(out, readers)
         began = time.monotonic()
         produce(node.bootstrap, rows, node)
         print(f"  produced in {time.monotonic() - began:.1f} s, a kill and a start included", flush=True)
-        seen = collect(out, len(rows))
+        seen = collect(out, readers, len(rows))
         check(rows, seen)
     finally:
         stop.set()
