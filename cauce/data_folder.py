@@ -65,14 +65,14 @@ class DataFolder:
         file = self.path / _IDENTITY
         try:
             kept = json.loads(file.read_bytes())
-            version, node_id = int(kept["version"]), int(kept["node_id"])
+            version = int(kept["version"])
+            if version > FORMAT:
+                raise BadStart(f"{file} has format {version}, this release knows up to {FORMAT}; use a newer release")
+            return int(kept["node_id"])
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadStart(f"{file} cannot be read ({error}); restore it, or name another data folder") from None
-        if version > FORMAT:
-            raise BadStart(f"{file} has format {version}, this release knows up to {FORMAT}; use a newer release")
-        return node_id
+            raise BadStart(f"{file} cannot be read ({error!r}); restore it, or name another data folder") from None
 
     def keep_node_id(self, node_id: int) -> None:
         """Remember the id, durably."""

@@ -89,11 +89,11 @@ class StateMetrics:
         metrics = self._metrics
         metrics.unflushed_bytes.set(self._leaders.unpublished_bytes)
         metrics.wal_bytes.set(self._wal_bytes())
-        marks = [
-            ((metrics.topic_label(log.topic), str(log.partition.partition)), float(log.high_watermark))
-            for log in self._leaders.logs()
-        ]
-        metrics.replace_gauge(metrics.high_watermark, marks)
+        marks: dict[tuple[str, ...], float] = {}
+        for log in self._leaders.logs():
+            labels = (metrics.topic_label(log.topic), str(log.partition.partition))
+            marks[labels] = marks.get(labels, 0.0) + log.high_watermark  # topics that share a label add up
+        metrics.replace_gauge(metrics.high_watermark, marks.items())
         self._refresh_lag()
 
     def _refresh_lag(self) -> None:

@@ -58,7 +58,8 @@ def _tell(node: "Node", greet: bool) -> None:
     first = next(iter(node.endpoints.values()))
     lines = [f"Cauce {node.node_id} listening on {first}"]
     lines += [f"  {name} on {address}" for name, address in list(node.endpoints.items())[1:]]
-    lines.append(f"  bucket {node.bucket}, health and metrics on http://{node.http_address}")
+    health = f"health and metrics on http://{node.http_address}" if node.http_address else "no health and metrics"
+    lines.append(f"  bucket {node.bucket}, {health}")
     if greet:
         flag = "" if first == "127.0.0.1:9092" else f" -b {first}"
         lines += [
