@@ -164,6 +164,7 @@ const cases = {
     await send(topic, numbered(100, 50));
     const fresh = kafka.admin(); // one that is in use looks for leaders only among the topics it asked for before
     await fresh.connect();
+    await fresh.fetchTopicOffsets(topic);
     await fresh.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: "40" }] });
     await fresh.disconnect();
     assert.equal((await admin.fetchTopicOffsets(topic))[0].low, "40");
