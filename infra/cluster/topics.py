@@ -151,4 +151,4 @@ class TopicLedger:
 
 
 def _record(topic_id: UUID, entry: LedgerEntry) -> TopicRecord:
-    return TopicRecord.decode(entry.body, f"{topic_ledger(topic_id)}/{entry.number}")
+    return TopicRecord.decode(entry.body, TopicKey(topic_id, entry.number).key)
