@@ -6,10 +6,12 @@ import subprocess
 import sys
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cauce.testing import CauceProcess
 from tests.cauce.commands import environment, fails, run, works
 
 
@@ -150,6 +152,16 @@ def test_what_cannot_be_written(at: tuple[str, str]) -> None:
     large = fails("produce", "cli-lines", "--compression", "none", *at, stdin="x" * 1_100_000)
     assert large.startswith("0 records were written to 'cli-lines', then: ")
     assert "too large" in large
+
+
+def test_a_cluster_that_creates_no_topics_by_itself(tmp_path: Path) -> None:
+    with CauceProcess(tmp_path, options=["--set", "auto.create.topics.enable=false"]) as node:
+        here = ("-b", node.bootstrap)
+        says = "there is no topic 'unasked'; create it with `cauce topic create unasked`"
+        assert fails("produce", "unasked", *here, stdin="x\n") == says
+        assert works("topic", "list", "--json", *here).json == []
+        works("topic", "create", "unasked", *here)
+        works("produce", "unasked", *here, stdin="x\n")
 
 
 def test_what_cannot_be_read(at: tuple[str, str], timed: str) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from cauce.testing import CauceProcess
+from infra.wire.messages import fetch, produce
 from tests.cauce.commands import fails_to_start, works
 from tests.cauce.kept import cluster_id, commit, committed, node_id, read, write
+from tests.cauce.wire import ask
 
 _FIRST = [f"first-{number}" for number in range(300)]
 _THEN = [f"then-{number}" for number in range(200)]
@@ -105,6 +107,33 @@ def test_broker_configs_and_deleted_topics_outlive_redis(tmp_path: Path) -> None
         assert {row["topic"]: row["partitions"] for row in before} == {"grown": 4}
         described = works("topic", "describe", "grown", "--json", *at).json
         assert described["configs"]["cleanup.policy"]["own"]
+
+
+def _last_batch(bootstrap: str, topic: str, offset: int) -> bytes:
+    """The batch that holds the offset, as its producer sent it: the leader stamps what lies outside the CRC."""
+    place = fetch.FetchPartition(partition=0, fetch_offset=offset, partition_max_bytes=1 << 20)
+    wanted = fetch.FetchTopic(topic=topic, partitions=[place])
+    request = fetch.FetchRequest(max_wait_ms=1000, min_bytes=1, max_bytes=1 << 20, topics=[wanted])
+    [found] = ask(bootstrap, request, 12).responses[0].partitions
+    return bytes(8) + bytes(found.records)[8:]
+
+
+def test_a_batch_that_is_sent_again_is_known_again(tmp_path: Path) -> None:
+    """The producer's state is in the WAL and in the footers of segments, not in Redis alone."""
+    with CauceProcess(tmp_path, options=["--set", "cauce.flush.interval.ms=20"]) as node:
+        written = write(node.bootstrap, "once", _FIRST, **{"enable.idempotence": True, "linger.ms": 0})
+        batch = _last_batch(node.bootstrap, "once", written[-1][1])
+        for end in (node.kill, node.stop):
+            end()
+            _lose_redis(tmp_path)
+            node.start()
+            data = produce.PartitionProduceData(index=0, records=batch)
+            topic = produce.TopicProduceData(name="once", partition_data=[data])
+            again = produce.ProduceRequest(acks=-1, timeout_ms=10_000, topic_data=[topic])
+            [answer] = ask(node.bootstrap, again).responses[0].partition_responses
+            assert answer.error_code == 0
+            assert answer.base_offset <= written[-1][1]
+            assert read(node.bootstrap, "once") == written
 
 
 def test_two_nodes_on_one_folder(tmp_path: Path) -> None:
