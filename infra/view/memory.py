@@ -252,7 +252,8 @@ class MemoryView:
         if self._hint is None:
             self._hint = self.server.listen()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._hint.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._hint.wait()
         came = self._hint.is_set()
         self._hint.clear()
         return came
