@@ -49,27 +49,35 @@ def run(*words: str, stdin: str | bytes = "", more: Sequence[tuple[str, str]] = 
     return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def works(*words: str, stdin: str | bytes = "", more: Sequence[tuple[str, str]] = ()) -> Done:
-    """Run a command that succeeds and has nothing to complain of."""
+def runs(*words: str, stdin: str | bytes = "", more: Sequence[tuple[str, str]] = ()) -> Done:
+    """Run a command, as a process of its own, that succeeds and has nothing to complain of."""
     done = run(*words, stdin=stdin, more=more)
     assert (done.code, done.err) == (0, ""), done
     return done
 
 
-def fails(*words: str, stdin: str | bytes = "") -> str:
-    """A command that fails with one sentence on stderr, nothing on stdout and exit code 1; the sentence.
+def works(*words: str, stdin: str | bytes = "") -> Done:
+    """The same within this process: there are many of these, and Python takes its time to start."""
+    done = _within(words, stdin)
+    assert (done.code, done.err) == (0, ""), done
+    return done
 
-    It runs within this process, because there are many of these and Python takes its time to start.
-    """
-    done = CliRunner(env=dict.fromkeys(os.environ.keys() & {"CAUCE_BOOTSTRAP", "CAUCE_CONFIG"})).invoke(
-        app, words, input=stdin, prog_name="cauce"
-    )
+
+def fails(*words: str, stdin: str | bytes = "") -> str:
+    """A command, within this process, that fails with one sentence on stderr and nothing on stdout; the sentence."""
+    done = _within(words, stdin)
+    assert (done.code, done.out) == (1, ""), done
+    [line] = done.err.splitlines()
+    assert line.startswith("cauce: "), done
+    return line.removeprefix("cauce: ")
+
+
+def _within(words: Sequence[str], stdin: str | bytes) -> Done:
+    unset = dict.fromkeys(os.environ.keys() & {"CAUCE_BOOTSTRAP", "CAUCE_CONFIG"})
+    done = CliRunner(env=unset).invoke(app, words, input=stdin, prog_name="cauce")
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
-    assert (done.exit_code, done.stdout) == (1, ""), done.output
-    [line] = done.stderr.splitlines()
-    assert line.startswith("cauce: "), done.output
-    return line.removeprefix("cauce: ")
+    return Done(done.exit_code, done.stdout, done.stderr)
 
 
 def fails_to_start(*words: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import Consumer
 
-from tests.cauce.commands import fails, works
+from tests.cauce.commands import fails, runs, works
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_resetting_and_describing(at: tuple[str, str], topic: str) -> None:
     assert reset("--to", "2", "-p", "1") == [2]
     assert reset("--to", "99") == [0, 5]
     assert reset("--to", "1970-01-01T00:00:02.500Z") == [0, 2]
-    lines = works("group", "describe", "cli-group", *at).lines
+    lines = runs("group", "describe", "cli-group", *at).lines
     assert lines[0] == "group cli-group, Empty, 0 members"
     assert [topic, "1", "2", "5", "3"] in [line.split() for line in lines]
     listed = works("group", "list", "--json", *at).json
@@ -68,7 +68,7 @@ def test_a_group_with_members(at: tuple[str, str], topic: str, member: Consumer)
     [row] = described["members"]
     assert (row["client"], row["host"]) == ("reader", "/127.0.0.1")
     assert {"topic": topic, "partition": 1, "committed": 3, "high_watermark": 5, "lag": 2} in described["offsets"]
-    listed = works("group", "list", *at).lines
+    listed = runs("group", "list", *at).lines
     assert ["cli-live", "Stable", "consumer"] in [line.split() for line in listed]
     says = fails("group", "reset", "cli-live", "--topic", topic, "--to", "earliest", *at)
     assert says == "group 'cli-live' has members; stop its consumers first"

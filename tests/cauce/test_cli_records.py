@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cauce.testing import CauceProcess
-from tests.cauce.commands import environment, fails, run, works
+from tests.cauce.commands import environment, fails, run, runs, works
 
 
 def _rows(out: str) -> list[dict[str, Any]]:
@@ -36,20 +36,20 @@ def timed(at: tuple[str, str]) -> str:
 
 def test_text_lines(at: tuple[str, str]) -> None:
     works("topic", "create", "cli-text", *at)
-    assert works("produce", "cli-text", *at, stdin="one\n\nthree: 3\r\nünï").out == ""
-    assert works("consume", "cli-text", *at).lines == ["one", "", "three: 3", "ünï"]
+    assert runs("produce", "cli-text", *at, stdin="one\n\nthree: 3\r\nünï").out == ""
+    assert runs("consume", "cli-text", *at).lines == ["one", "", "three: 3", "ünï"]
 
 
 def test_keys_before_a_separator(at: tuple[str, str]) -> None:
     words = ("--compression", "gzip", "--acks", "1", "--json")
-    done = works("produce", "cli-keys", "-K", "::", *words, *at, stdin="a::1\nb::2::3\n::4\n")
+    done = runs("produce", "cli-keys", "-K", "::", *words, *at, stdin="a::1\nb::2::3\n::4\n")
     assert done.json == {"topic": "cli-keys", "records": 3}
-    assert sorted(works("consume", "cli-keys", "-K", "=", *at).lines) == ["=4", "a=1", "b=2::3"]
+    assert sorted(runs("consume", "cli-keys", "-K", "=", *at).lines) == ["=4", "a=1", "b=2::3"]
 
 
 def test_bytes_that_are_no_text(at: tuple[str, str]) -> None:
-    works("produce", "cli-bytes", *at, stdin=b"\xff\xfe\x00\n")
-    [row] = _rows(works("consume", "cli-bytes", "--json", *at).out)
+    runs("produce", "cli-bytes", *at, stdin=b"\xff\xfe\x00\n")
+    [row] = _rows(runs("consume", "cli-bytes", "--json", *at).out)
     assert row["value"] == "\\xff\\xfe\x00"
 
 

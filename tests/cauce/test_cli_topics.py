@@ -2,18 +2,18 @@
 
 import json
 
-from tests.cauce.commands import fails, run, works
+from tests.cauce.commands import fails, run, runs, works
 
 
 def test_the_life_of_a_topic(cauce_bootstrap: str) -> None:
     at = ("-b", cauce_bootstrap)
-    created = works("topic", "create", "cli-life", "-p", "2", "-c", "retention.ms=3600000", "--json", *at).json
+    created = runs("topic", "create", "cli-life", "-p", "2", "-c", "retention.ms=3600000", "--json", *at).json
     assert (created["topic"], created["partitions"]) == ("cli-life", 2)
-    listed = {row["topic"]: row for row in works("topic", "list", "--json", *at).json}
+    listed = {row["topic"]: row for row in runs("topic", "list", "--json", *at).json}
     assert listed["cli-life"] == {"topic": "cli-life", "partitions": 2, "id": created["id"]}
     words = ("-c", "cleanup.policy=compact,delete", "--delete-config", "retention.ms", "-p", "3")
-    assert works("topic", "alter", "cli-life", *words, *at).lines == ["topic cli-life altered"]
-    described = works("topic", "describe", "cli-life", "--json", *at).json
+    assert runs("topic", "alter", "cli-life", *words, *at).lines == ["topic cli-life altered"]
+    described = runs("topic", "describe", "cli-life", "--json", *at).json
     assert (described["topic"], described["id"]) == ("cli-life", created["id"])
     assert [sorted(row.items()) for row in described["partitions"]] == [
         [("high_watermark", 0), ("leader", 1), ("leader_epoch", 0), ("log_start", 0), ("partition", number)]
@@ -23,7 +23,7 @@ def test_the_life_of_a_topic(cauce_bootstrap: str) -> None:
     assert (configs["cleanup.policy"]["value"], configs["cleanup.policy"]["own"]) == ("compact,delete", True)
     assert (configs["retention.ms"]["value"], configs["retention.ms"]["own"]) == ("604800000", False)
     assert configs["retention.ms"]["documentation"]
-    assert works("topic", "delete", "cli-life", "--yes", "--json", *at).json == {"topic": "cli-life", "deleted": True}
+    assert runs("topic", "delete", "cli-life", "--yes", "--json", *at).json == {"topic": "cli-life", "deleted": True}
     assert "there is no topic 'cli-life'" in fails("topic", "describe", "cli-life", *at)
 
 
@@ -40,7 +40,7 @@ def test_tables_are_for_people(cauce_bootstrap: str) -> None:
 
 
 def test_the_bootstrap_can_stand_in_the_environment(cauce_bootstrap: str) -> None:
-    assert json.loads(works("topic", "list", "--json", more=[("CAUCE_BOOTSTRAP", cauce_bootstrap)]).out) is not None
+    assert json.loads(runs("topic", "list", "--json", more=[("CAUCE_BOOTSTRAP", cauce_bootstrap)]).out) is not None
 
 
 def test_deleting_asks_first(cauce_bootstrap: str) -> None:
