@@ -77,6 +77,50 @@ SETTINGS: dict[str, ConfigDef] = {
         ConfigDef("group.max.session.timeout.ms", _I, "1800000", "The longest session time-out of a member.", low=1),
         ConfigDef("group.max.size", _I, "2147483647", "Most members of a group.", low=1),
         ConfigDef("producer.id.expiration.ms", _I, "86400000", "An idle producer's state is kept for so long.", low=1),
+        ConfigDef(
+            "cauce.compaction.interval.ms", _L, "10000", "How often a compactor looks for work in a partition.", low=10
+        ),
+        ConfigDef(
+            "cauce.compaction.bytes",
+            _L,
+            str(32 << 20),
+            "So many bytes in a partition's batch segments are rewritten into record segments at once.",
+            low=1,
+        ),
+        ConfigDef(
+            "cauce.compaction.age.ms",
+            _L,
+            "600000",
+            "What lies in batch segments for so long is rewritten however little it is.",
+            low=0,
+        ),
+        ConfigDef(
+            "log.retention.check.interval.ms", _L, "300000", "How often a compactor looks for expired records.", low=1
+        ),
+        ConfigDef("log.cleaner.enable", _B, "true", "Whether compactors clean topics with cleanup.policy=compact."),
+        ConfigDef("log.cleaner.backoff.ms", _L, "15000", "How often a compactor looks for logs to clean.", low=0),
+        ConfigDef(
+            "log.cleaner.dedupe.buffer.size",
+            _L,
+            str(128 << 20),
+            "Memory for the newest offsets of keys while a log is cleaned.",
+            low=1 << 20,
+        ),
+        ConfigDef(
+            "cauce.garbage.grace.ms",
+            _L,
+            "3600000",
+            "An object that nothing needs is deleted after so long; longer than any read or flush takes.",
+            low=0,
+        ),
+        ConfigDef("cauce.garbage.interval.ms", _L, "600000", "How often a compactor looks for garbage.", low=10),
+        ConfigDef(
+            "cauce.topic.undelete.ms",
+            _L,
+            "86400000",
+            "For so long a deleted topic can be brought back; then its objects go.",
+            low=0,
+        ),
         ConfigDef("max.incremental.fetch.session.cache.slots", _I, "1000", "Fetch sessions a node keeps.", low=0),
         ConfigDef("socket.request.max.bytes", _I, "104857600", "The largest request.", low=1024),
         ConfigDef("max.connections", _I, "10000", "Most connections of a node.", low=1),
