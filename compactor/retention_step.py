@@ -1,6 +1,6 @@
-"""Retention as the worker runs it: raises a partition's log start offset, drops what is dead by then, keeps its producers.
+"""Retention as the worker runs it: raises a partition's log start offset, drops what is dead, keeps its producers.
 
-The topic's ledger is read afresh before anything is raised: the view may not know yet that `retention.ms` is longer now.
+The topic's ledger is read afresh before anything is raised: the view may not know of a longer `retention.ms` yet.
 What retention or DeleteRecords made dead is recorded together with the producers that it told of; its objects are
 garbage from then on.
 """

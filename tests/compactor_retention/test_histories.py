@@ -1,4 +1,4 @@
-"""Random histories of a partition against a model of Kafka's retention: what is deleted, when, and what is kept of it."""
+"""Random histories of a partition against a model of Kafka's retention: what goes when, and what is kept of it."""
 
 import asyncio
 from dataclasses import dataclass, field
