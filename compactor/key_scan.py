@@ -31,8 +31,8 @@ class ScanRule:
     """How a segment's records are judged."""
 
     upto: int  # exclusive: the end of the stretch that the map was made of
-    cleaned_upto: int  # below it every tombstone has been kept by an earlier pass
-    tombstones_leave: bool  # whether that was long enough ago
+    cleaned_upto: int  # exclusive: below it only segments with a cleaned_ms have tombstones
+    tombstones_leave: bool  # whether an earlier pass kept the tombstones of this segment, long enough ago
     now_ms: int
 
 
@@ -99,8 +99,7 @@ class KeyScan:
         rows = pa.concat_tables(groups)
         mask = self._map.newest(rows["key"], rows["offset"])
         if rule.tombstones_leave:
-            old = pc.and_(rows["tombstone"], pc.less(rows["offset"], rule.cleaned_upto))
-            mask = pc.and_not(mask, old)
+            mask = pc.and_not(mask, rows["tombstone"])
         return mask, pc.sum(pc.and_(mask, rows["tombstone"])).as_py() or 0
 
 
