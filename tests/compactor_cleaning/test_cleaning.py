@@ -203,6 +203,49 @@ def test_a_tombstone_of_the_dirty_part_waits_its_own_time(run: Run) -> None:
     run(body)
 
 
+def test_a_tombstone_that_was_not_in_the_map_yet_has_not_begun_to_wait(run: Run) -> None:
+    async def body(log: Log) -> None:
+        await log.append([("z", "1"), ("y", None)])
+        many = [(f"key {number:05}", "1") for number in range(1500)]
+        await log.append([("key 00000", "0"), *many, ("z", None)], row_group_bytes=1000)
+        while (await log.manifest()).cleaned_upto == 0:
+            await log.run()
+        assert 2 < (await log.manifest()).cleaned_upto < log.end - 1
+        [first, second] = (await log.manifest()).segments
+        assert (first.cleaned_ms > 0, second.cleaned_ms) == (True, NOT_CLEANED)
+        log.clock.seconds += 10 * DAY_MS / 1000
+        await log.clean()
+        assert (await log.pairs())[-1] == (log.end - 1, "z", None)
+        log.clock.seconds += DAY_MS / 1000
+        await log.clean()
+        assert (await log.pairs())[-1] == (log.end - 2, "key 01499", "1")
+
+    run(body, map_bytes=60_000)
+
+
+def test_a_small_segment_below_one_that_is_written_joins_it(run: Run) -> None:
+    async def body(log: Log) -> None:
+        await log.append([("a", None)])
+        await log.append([("b", "1"), ("b", "2")])
+        await log.clean()
+        [segment] = (await log.manifest()).segments
+        assert (segment.base_offset, segment.records, segment.cleaned_ms > 0) == (0, 2, True)
+
+    run(body)
+
+
+@pytest.mark.parametrize(("policy", "segments"), [("compact", 1), ("compact,delete", 2)])
+def test_records_of_different_ages_stay_apart_where_retention_counts(run: Run, policy: str, segments: int) -> None:
+    async def body(log: Log) -> None:
+        for _ in range(2):
+            await log.append([("a", "1"), ("b", "1"), ("a", "2")])
+            log.clock.seconds += 2 * DAY_MS / 1000
+        await log.clean()
+        assert len((await log.manifest()).segments) == segments
+
+    run(body, cleanup_policy=policy)
+
+
 def test_a_topic_larger_than_the_map_takes_several_passes(run: Run) -> None:
     async def body(log: Log) -> None:
         for turn in range(4):
