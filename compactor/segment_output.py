@@ -48,6 +48,7 @@ class SegmentOutput:
         self._writer: RecordSegmentWriter | None = None
         self._path: Path | None = None
         self._put: asyncio.Task[None] | None = None
+        self._sending: Path | None = None
         self._made: list[RecordSegment] = []
 
     @property
@@ -71,6 +72,7 @@ class SegmentOutput:
         segment, path = await loop.run_in_executor(self._bench.threads, self._close, last_offset, cleaned_ms)
         await self._settle()
         self._made.append(segment)
+        self._sending = path
         self._put = asyncio.create_task(self._send(segment.key, path))
         self._base_offset = last_offset + 1
 
@@ -101,8 +103,9 @@ class SegmentOutput:
         if self._writer is not None:
             self._writer.abandon()
             self._writer = None
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
+        for path in (self._path, self._sending):
+            if path is not None:
+                path.unlink(missing_ok=True)
 
     async def _settle(self) -> None:
         if self._put is not None:
@@ -110,11 +113,9 @@ class SegmentOutput:
             self._put = None
 
     async def _send(self, key: str, path: Path) -> None:
-        try:
-            async with self._bench.puts:
-                await self._bench.store.create(key, await asyncio.to_thread(_mapped, path))
-        finally:
-            await asyncio.to_thread(path.unlink, True)
+        async with self._bench.puts:
+            await self._bench.store.create(key, await asyncio.to_thread(_mapped, path))
+        await asyncio.to_thread(path.unlink)
 
 
 def _mapped(path: Path) -> memoryview:
