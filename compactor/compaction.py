@@ -2,8 +2,8 @@
 
 Read, work and send go on side by side, each a few MiB behind the other, so memory does not grow with the topic: a run
 holds two loads of 8 MiB (or of one record batch, when that is larger), one piece of 4 MiB decoded, and one row group
-that waits to be written; a file of `cauce.compactor`'s folder is sent while the next one is written. All runs of a
-process share one thread for decoding and writing. Whatever ends a run leaves the manifest as it was: what was PUT is
+that waits to be written; a finished file is sent while the next one is written. All runs of a process share one thread
+for decoding and writing. Whatever ends a run leaves the manifest as it was: what was PUT is
 garbage then.
 """
 

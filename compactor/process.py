@@ -35,7 +35,7 @@ from infra.view.redis_view import RedisView
 log = logging.getLogger(__name__)
 
 FOOTER_BYTES = 32 << 20
-PUTS_AT_ONCE = 2  # of record segments, 256 MiB each at the most
+LARGE_PUTS_AT_ONCE = 1  # 256 MiB at the most, which S3's client holds a second time
 _REPORT_SECONDS = 1.0
 
 
@@ -73,7 +73,7 @@ async def _worker(document: Document, clock: Clock, meter: Meter) -> AsyncIterat
         stack.push_async_callback(view.close)
         state = ClusterState(view, clock, cluster.cluster_id)
         threads = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="compaction"))
-        bench = Bench(store, folder, clock, threads, asyncio.Semaphore(PUTS_AT_ONCE))
+        bench = Bench(store, folder, clock, threads, asyncio.Semaphore(LARGE_PUTS_AT_ONCE))
         replacer = Replacer(ManifestLedger(store), view)
         compaction = Compaction(
             bench,

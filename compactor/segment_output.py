@@ -5,6 +5,7 @@ that is given up is garbage; no manifest names it.
 """
 
 import asyncio
+import contextlib
 import mmap
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -21,6 +22,8 @@ from infra.segment.record_footer import SegmentFacts
 from infra.segment.record_segment import RecordSegmentWriter
 from infra.store.port import Buffer, ObjectStore
 
+LARGE_BYTES = 32 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Bench:
@@ -30,7 +33,7 @@ class Bench:
     folder: Path
     clock: Clock
     threads: Executor
-    puts: asyncio.Semaphore  # some stores' PUT takes the whole file into memory
+    puts: asyncio.Semaphore  # of large files: some stores' PUT takes the whole file into memory
 
 
 class SegmentOutput:
@@ -113,8 +116,9 @@ class SegmentOutput:
             self._put = None
 
     async def _send(self, key: str, path: Path) -> None:
-        async with self._bench.puts:
-            await self._bench.store.create(key, await asyncio.to_thread(_mapped, path))
+        body = await asyncio.to_thread(_mapped, path)
+        async with self._bench.puts if len(body) > LARGE_BYTES else contextlib.nullcontext():
+            await self._bench.store.create(key, body)
         await asyncio.to_thread(path.unlink)
 
 

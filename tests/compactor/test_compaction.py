@@ -57,8 +57,8 @@ async def test_every_record_is_there_once_as_it_was_produced(tmp_path: Path) -> 
 @in_loop
 async def test_segments_are_cut_at_the_target_and_are_contiguous(tmp_path: Path) -> None:
     async with written() as cluster, compaction_of(cluster, tmp_path) as (compaction, _, _):
-        for _ in range(4):
-            await cluster.write(*[400] * 8, size=3000)
+        for _ in range(3):
+            await cluster.write(*[120] * 8, size=3000)
         after = await run(cluster, compaction, await everything(cluster, target=1000))
         assert after is not None
         assert len(after.segments) > 2
@@ -244,7 +244,7 @@ async def test_inputs_that_another_has_replaced_are_given_up(tmp_path: Path) -> 
 async def test_a_run_that_is_cancelled_leaves_nothing_behind(tmp_path: Path) -> None:
     async with written() as cluster, compaction_of(cluster, tmp_path) as (compaction, _, _):
         for _ in range(3):
-            await cluster.write(*[400] * 8, size=3000)
+            await cluster.write(*[120] * 8, size=3000)
         plan, work = await everything(cluster, target=1000), await cluster.at()
         task = asyncio.create_task(compaction.run(plan, work))
         async with asyncio.timeout(20):

@@ -181,6 +181,25 @@ async def test_compaction_keeps_up_with_two_workers_at_once(tmp_path: Path) -> N
 
 
 @in_loop
+async def test_an_outage_is_told_of_once_and_work_goes_on_after_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with written() as cluster, compaction_of(cluster, tmp_path) as (compaction, replacer, meter):
+        for partition in (PARTITION, OTHER):
+            await cluster.write(5, partition=partition)
+        step = CompactionStep(compaction, replacer, CompactionLimits(1, 0), SYSTEM_CLOCK, meter)
+        cluster.store.down = True
+        async with working(cluster, replacer, [step], meter=meter):
+            await until(lambda: "compaction waits" in caplog.text)
+            cluster.store.down = False
+            for partition in (PARTITION, OTHER):
+                await _compacted(cluster, partition)
+            await until(lambda: "compaction goes on" in caplog.text)
+        assert caplog.text.count("compaction waits") == 1
+        assert meter.totals()["failures"] == 0
+
+
+@in_loop
 async def test_a_chore_is_done_again_whatever_its_outcome() -> None:
     async with written() as cluster:
         done = 0
