@@ -13,8 +13,10 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from infra.cluster.manifest import Manifest
+from infra.cluster.manifest_record import RecordSegment
 from infra.error_code import ErrorCode
-from infra.errors import CauceError, NotLeader, Refused
+from infra.errors import CauceError, Corrupt, NotLeader, Refused
 from infra.partition import Lease, PartitionId
 from infra.ports import Durability, EpochStart, SessionGuard, TakenLease
 from infra.records.batch import BatchHeader, stamp, stamp_log_append_time
@@ -67,7 +69,9 @@ class PartitionLog:
         self.guard = guard
         self._budget = budget
         self._tail = Tail(taken.end_offset)
+        self._manifest = taken.manifest
         self._log_start = taken.log_start_offset
+        self.manifest_suspected = False  # set by readers, cleared by whoever reads the ledger again
         self._synced = self._planned = self._published = taken.end_offset
         self._unflushed_bytes = 0  # synced, not planned
         self._unpublished_bytes = 0  # appended, not published
@@ -94,6 +98,16 @@ class PartitionLog:
     @property
     def log_start_offset(self) -> int:
         return self._log_start
+
+    @property
+    def manifest(self) -> Manifest:
+        """As adopted last."""
+        return self._manifest
+
+    @property
+    def records_end(self) -> int:
+        """As `LogReader.records_end`."""
+        return self._manifest.records_end
 
     @property
     def high_watermark(self) -> int:
@@ -128,6 +142,15 @@ class PartitionLog:
     def tail_bytes(self, offset: int, upto: int, limit: int) -> int:
         """As `LogReader.tail_bytes`."""
         return self._tail.count_bytes(offset, upto, limit)
+
+    def record_segments_from(self, offset: int) -> Sequence[RecordSegment]:
+        """As `LogReader.record_segments_from`."""
+        segments = self._manifest.segments
+        return segments[bisect_left(segments, offset, key=lambda segment: segment.last_offset) :]
+
+    def suspect_manifest(self) -> None:
+        """As `LogReader.suspect_manifest`."""
+        self.manifest_suspected = True
 
     def extents_from(self, offset: int) -> Sequence[Extent]:
         """As `LogReader.extents_from`."""
@@ -250,7 +273,8 @@ class PartitionLog:
         cost = sum(batch.cost for batch in self._tail.slice(self._published, upto, 1 << 62))
         self._published = upto
         self._unpublished_bytes -= cost
-        self._extents.append(extent)
+        if extent.last_offset >= max(self._log_start, self.records_end):
+            self._extents.append(extent)
         self._published_producers.update((entry.producer_id, entry) for entry in flushed.producers)
         self._budget.published(self._tail, upto, cost)
         if self.durability == "object":
@@ -285,17 +309,36 @@ class PartitionLog:
 
     # Changes from elsewhere
 
+    def adopt_manifest(self, manifest: Manifest) -> None:
+        """The manifest ledger has come so far; a manifest that is not newer than the one adopted changes nothing.
+
+        Raises `Corrupt`, and keeps the one it has, when it tells of offsets that this log has not published: they are
+        another leader's, or the view has what this log was not told of yet.
+        """
+        if manifest.version <= self._manifest.version:
+            return
+        if manifest.records_end > self._published or manifest.log_start_offset > self.log_end_offset:
+            raise Corrupt(
+                f"manifest {manifest.version} of {self.partition} has record segments up to {manifest.records_end} and "
+                f"begins at {manifest.log_start_offset}; {self._published} is published, {self.log_end_offset} the end"
+            )
+        self._manifest = manifest
+        self._log_start = max(self._log_start, manifest.log_start_offset)
+        self._drop_extents()
+        self._wake()
+
     def raise_log_start(self, offset: int) -> None:
         """The manifest ledger says that nothing below `offset` may be fetched any more. A lower one changes nothing."""
         if offset <= self._log_start:
             return
         self._log_start = offset
-        self.drop_extents(offset)
+        self._drop_extents()
         self._wake()
 
-    def drop_extents(self, upto: int) -> None:
-        """Record segments hold everything below `upto` (or the log begins there): extents below it count no more."""
-        del self._extents[: bisect_left(self._extents, upto, key=lambda extent: extent.last_offset)]
+    def _drop_extents(self) -> None:
+        """Extents count no more below the end of the record segments and below the log start."""
+        floor = max(self._log_start, self.records_end)
+        del self._extents[: bisect_left(self._extents, floor, key=lambda extent: extent.last_offset)]
 
     def expire_producers(self, before_ms: int) -> int:
         """Forget producers idle since `before_ms`; how many."""
