@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import sys
+from pathlib import Path
 
 from cauce.compactor_metrics import CompactorMetrics
 from compactor.document import Document, Report
@@ -69,6 +70,7 @@ class CompactorProcess:
     async def _run(self) -> int:
         process = self._process = await asyncio.create_subprocess_exec(
             sys.executable,
+            *_path_flags(),
             "-m",
             "compactor",
             stdin=asyncio.subprocess.PIPE,
@@ -88,6 +90,11 @@ class CompactorProcess:
             if report is not None:
                 self._metrics.take(report)
         return await process.wait()
+
+
+def _path_flags() -> list[str]:
+    """`-m` would look into the current folder first, where a folder of the user's may bear the name of one of ours."""
+    return [] if "" in sys.path or str(Path.cwd()) in sys.path else ["-P"]
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
