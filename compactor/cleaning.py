@@ -9,6 +9,7 @@ pass that first kept them. Plain: no I/O, no clock.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from compactor.planner import span_of
 from infra.cluster.manifest import Manifest
 from infra.cluster.manifest_record import RecordSegment
 from infra.config_value import LONG_MAX
@@ -16,7 +17,7 @@ from infra.topic_config import TopicSettings
 
 NOT_CLEANED = -1  # as cleaned_ms: nothing in the segment waits for delete.retention.ms
 MERGED_SHARE = 4  # a segment that loses nothing is written again only beside one that does, and below target / this
-_CLASSES = 8  # what waits for a time to pass may share a segment within one part in so many of that time
+_CLASSES = 8  # tombstones kept within one part in so many of delete.retention.ms may share a segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +115,9 @@ def joins(group: Sequence[Scanned], one: Scanned, target_bytes: int, settings: T
         return False
     if sum(each.size for each in every) > target_bytes:
         return False
-    if settings.retention_ms >= 0 and "delete" in settings.cleanup_policy:
-        ages = [each.segment.max_timestamp for each in every if each.segment.max_timestamp >= 0]
-        if ages and max(ages) - min(ages) > settings.retention_ms // _CLASSES:
-            return False
+    ages = [each.segment.max_timestamp for each in every if each.segment.max_timestamp >= 0]
+    if ages and 0 <= span_of(settings) < max(ages) - min(ages):
+        return False
     width = max(1, settings.delete_retention_ms // _CLASSES)
     return len({each.waits_since_ms // width for each in every if each.waits_since_ms != NOT_CLEANED}) <= 1
 

@@ -13,6 +13,7 @@ from compactor.ahead import ahead
 from compactor.cleaning import NOT_CLEANED, Scanned, is_small, joins, neighbours, tombstones_leave
 from compactor.key_scan import KeptRows, KeyScan, ScanRule
 from compactor.merge_loads import read_segments
+from compactor.meter import Meter
 from compactor.offset_map import OffsetMap
 from compactor.partition import PartitionWork
 from compactor.planner import MOST_SEGMENT_BYTES
@@ -27,6 +28,7 @@ from infra.segment.record_rows import read_rows
 from infra.store.port import Buffer
 from infra.topic_config import TopicSettings
 
+_MOST_SOURCES = 64  # named in a footer
 _HELD = 64  # small segments that wait for a neighbour which is written anyway
 
 
@@ -36,6 +38,7 @@ class CleaningTools:
 
     bench: Bench
     replacer: Replacer
+    meter: Meter
     cluster_id: str
 
 
@@ -179,16 +182,16 @@ class _Turn:
         if after is None:
             return False
         self.made = self._manifest = after
+        self._tools.meter.add("cleaned_bytes_out", sum(segment.size for segment in written))
+        lost = sum(each.scanned.segment.records - each.scanned.kept for each in piece.group)
+        self._tools.meter.add("cleaned_records", lost)
         return True
 
     async def _written(self, group: Sequence[KeptRows]) -> tuple[RecordSegment, ...]:
         segments = [each.scanned.segment for each in group]
-        facts = SegmentFacts(
-            self._tools.cluster_id,
-            self._work.topic.name,
-            self._work.partition,
-            tuple(segment.key for segment in segments),
-        )
+        sources = tuple(segment.key for segment in segments)
+        named = sources if len(sources) <= _MOST_SOURCES else ()
+        facts = SegmentFacts(self._tools.cluster_id, self._work.topic.name, self._work.partition, named)
         output = SegmentOutput(
             self._tools.bench,
             facts,

@@ -55,11 +55,13 @@ class Retention:
             return None
         plan = await self._plan(work)
         record, whole = await self._record(work, plan)
+        after = None
+        if record is not None:
+            after = await self._replacer.replace(work.partition, work.manifest, record)
+            if after is None:
+                return None  # looked at again as soon as the newest manifest is known
         if whole:
             self._due[work.partition] = now + self._interval_ms / 1000
-        if record is None:
-            return None
-        after = await self._replacer.replace(work.partition, work.manifest, record)
         if after is not None and after.log_start_offset > work.manifest.log_start_offset:
             log.info("%s begins at offset %d by retention", work, after.log_start_offset)
         return after

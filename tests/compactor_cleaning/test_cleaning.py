@@ -42,6 +42,8 @@ def test_the_newest_record_of_each_key_stays_where_it_is(run: Run) -> None:
         assert manifest.cleaned_upto == 5
         [segment] = manifest.segments
         assert (segment.base_offset, segment.last_offset, segment.cleaned_ms) == (0, 4, NOT_CLEANED)
+        assert log.meter.totals()["cleaned_records"] == 2
+        assert log.meter.totals()["cleaned_bytes_out"] == segment.size
 
     run(body)
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from compactor.cleaning_pass import CleaningTools
 from compactor.cleaning_step import Cleaning, CleaningLimits
 from compactor.current_settings import CurrentSettings
+from compactor.meter import Meter
 from compactor.partition import PartitionWork
 from compactor.replace import Replacer
 from compactor.segment_output import Bench
@@ -66,13 +67,14 @@ class Log:
         self.partition = PartitionId(self.topic.topic_id, 0)
         self.ledger = ManifestLedger(self.store)
         self.replacer = Replacer(self.ledger, self.view)
+        self.meter = Meter()
         self.restart(map_bytes)
         return self
 
     def restart(self, map_bytes: int = 1 << 20) -> None:
         """A compactor that remembers nothing."""
         bench = Bench(self.store, self.folder, self.clock, self.threads, asyncio.Semaphore(1))
-        tools = CleaningTools(bench, self.replacer, "c")
+        tools = CleaningTools(bench, self.replacer, self.meter, "c")
         self.cleaning = Cleaning(
             tools, CurrentSettings(self.store, "object"), CleaningLimits(True, BACKOFF_MS, map_bytes)
         )

@@ -230,7 +230,7 @@ def test_another_compactor_was_faster() -> None:
         await log.delete_records(1)
         assert await log.step.run(work) is None
         assert (await log.manifest()).log_start_offset == 1
-        assert await log.look() is not None
+        assert await log.run() is not None
         assert (await log.manifest()).log_start_offset == 2
 
     run(body, retention_ms="1000")
