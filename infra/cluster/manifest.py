@@ -29,6 +29,7 @@ class Manifest:
     segments: tuple[RecordSegment, ...] = ()  # ascending, disjoint
     producers: tuple[ProducerEntry, ...] = ()  # as of producers_upto
     producers_upto: int = 0  # exclusive
+    cleaned_upto: int = 0  # exclusive: the cleaner has cleaned everything below
 
     @property
     def records_end(self) -> int:
@@ -55,6 +56,7 @@ class Manifest:
             segments,
             base.producers if record.producers is None else record.producers,
             base.producers_upto if record.producers is None else record.producers_upto,
+            base.cleaned_upto if record.cleaned_upto is None else record.cleaned_upto,
         )
 
     def as_whole(self) -> ManifestRecord:
@@ -65,6 +67,7 @@ class Manifest:
             producers=self.producers,
             producers_upto=self.producers_upto,
             whole=True,
+            cleaned_upto=self.cleaned_upto or None,
         )
 
 

@@ -1,6 +1,7 @@
 """One change of a partition's manifest: which record segments come and go, and where the log starts.
 
 Producer state stands with the record segments that it belongs to, because the batch segments that carried it go.
+Facts that have their default are left out of the JSON, so that a bucket says no more than it must.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,10 @@ class RecordSegment:
     size: int  # bytes of the object
     max_timestamp: int  # ms, -1 when it holds no record
     row_groups: tuple[RowGroup, ...]
+    cleaned_ms: int = -1  # wall clock of the cleaning that first kept this segment's tombstones, -1: not cleaned
+    rewrites: int = 0  # times the records in it were rewritten by merging
+    bytes_in: int = 0  # uncompressed bytes of keys, values and headers
+    value_format: str = "bytes"  # bytes, string or json: how the value column is written
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,7 @@ class ManifestRecord:
     producers: tuple[ProducerEntry, ...] | None = None  # None: as before
     producers_upto: int = 0  # exclusive offset that `producers` are as of: the end of the record segments then
     whole: bool = False
+    cleaned_upto: int | None = None  # exclusive offset below which everything has been cleaned; None: as before
 
     def encode(self) -> bytes:
         """As JSON."""
@@ -55,6 +61,7 @@ class ManifestRecord:
                 "producers": None if self.producers is None else [_producer_fields(one) for one in self.producers],
                 "producers_upto": self.producers_upto,
                 "whole": self.whole,
+                **({} if self.cleaned_upto is None else {"cleaned_upto": self.cleaned_upto}),
             }
         )
 
@@ -65,7 +72,7 @@ class ManifestRecord:
 
     @classmethod
     def _make(cls, fields: Mapping[str, Any]) -> Self:
-        producers = fields["producers"]
+        producers, cleaned_upto = fields["producers"], fields.get("cleaned_upto")
         return cls(
             int(fields["log_start_offset"]),
             tuple(_segment(one) for one in fields["added"]),
@@ -73,7 +80,12 @@ class ManifestRecord:
             None if producers is None else tuple(_producer(one) for one in producers),
             int(fields["producers_upto"]),
             bool(fields["whole"]),
+            None if cleaned_upto is None else int(cleaned_upto),
         )
+
+
+_LATER_FACTS = ("cleaned_ms", "rewrites", "bytes_in", "value_format")
+_DEFAULTS = RecordSegment("", 0, -1, 0, 0, -1, ())
 
 
 def _segment_fields(segment: RecordSegment) -> dict[str, Any]:
@@ -85,6 +97,7 @@ def _segment_fields(segment: RecordSegment) -> dict[str, Any]:
         "size": segment.size,
         "max_timestamp": segment.max_timestamp,
         "row_groups": [[one.base_offset, one.last_offset, one.position, one.size] for one in segment.row_groups],
+        **{name: fact for name in _LATER_FACTS if (fact := getattr(segment, name)) != getattr(_DEFAULTS, name)},
     }
 
 
@@ -97,6 +110,10 @@ def _segment(fields: Mapping[str, Any]) -> RecordSegment:
         int(fields["size"]),
         int(fields["max_timestamp"]),
         tuple(RowGroup(*numbers) for numbers in fields["row_groups"]),
+        int(fields.get("cleaned_ms", -1)),
+        int(fields.get("rewrites", 0)),
+        int(fields.get("bytes_in", 0)),
+        str(fields.get("value_format", "bytes")),
     )
 
 

@@ -1,5 +1,6 @@
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -49,6 +50,9 @@ RECORDS: list[Any] = [
     ProducerIdBlock(SessionId(4, 5)),
     ManifestRecord(7, (segment(7, 9),), ("records/x",), (PRODUCER,), 10),
     ManifestRecord(7, whole=True),
+    ManifestRecord(7, (replace(segment(7, 9), cleaned_ms=3, rewrites=2, bytes_in=9, value_format="json"),)),
+    ManifestRecord(7, whole=True, cleaned_upto=0),
+    ManifestRecord(7, cleaned_upto=6),
 ]
 
 
@@ -93,6 +97,27 @@ def test_a_manifest_is_the_fold_of_its_records() -> None:
     assert Manifest().apply(manifest.as_whole()) == Manifest(0, 5, (segment(0, 19),), (PRODUCER,), 10)
     with pytest.raises(Corrupt):
         manifest.apply(ManifestRecord(0, (segment(19, 20),)))
+
+
+def test_what_has_been_cleaned_stays_so_until_a_record_says_more() -> None:
+    manifest = Manifest()
+    for record in (ManifestRecord(0, (segment(0, 9),), cleaned_upto=10), ManifestRecord(4)):
+        manifest = manifest.apply(record)
+    assert manifest.cleaned_upto == 10
+    assert Manifest().apply(manifest.as_whole()).cleaned_upto == 10
+    assert manifest.apply(ManifestRecord(4, cleaned_upto=20)).cleaned_upto == 20
+    assert manifest.apply(ManifestRecord(0, whole=True)).cleaned_upto == 0
+
+
+def test_manifest_records_of_the_first_release_are_read_and_written_as_then() -> None:
+    body = (
+        b'{"added":[{"base_offset":7,"key":"records/7-9","last_offset":9,"max_timestamp":5,"records":3,'
+        b'"row_groups":[[7,9,4,1000]],"size":2000}],"log_start_offset":7,"producers":null,"producers_upto":0,'
+        b'"removed":[],"version":1,"whole":false}'
+    )
+    record = ManifestRecord(7, (segment(7, 9),))
+    assert ManifestRecord.decode(body, "key") == record
+    assert record.encode() == body
 
 
 def test_a_manifest_ledger_lets_one_plan_win_and_stays_quick_to_read() -> None:
