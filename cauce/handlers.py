@@ -92,7 +92,7 @@ def _write_handlers(parts: NodeParts) -> Iterator[Handler]:
         parts.leaders, parts.find_topic, leader=parts.state.leader, clock=parts.clock, observer=parts.ingest_metrics
     )
     yield InitProducerIdHandler(parts.producer_ids)
-    yield DeleteRecordsHandler(parts.leaders, parts.find_topic, parts.raise_log_start)
+    yield DeleteRecordsHandler(parts.leaders, parts.find_topic, parts.manifests.raise_log_start)
 
 
 def _group_handlers(parts: NodeParts) -> Iterator[Handler]:

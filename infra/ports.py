@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 from uuid import UUID
 
+from infra.cluster.manifest import Manifest
+from infra.cluster.manifest_record import RecordSegment
 from infra.partition import Lease, PartitionId, SessionId
 from infra.segment.extent import Extent, ProducerEntry
 from infra.store.port import Buffer
@@ -29,6 +31,15 @@ class LogReader(Protocol):
     def leader_epoch(self) -> int: ...
     @property
     def log_start_offset(self) -> int: ...
+    @property
+    def manifest(self) -> Manifest:
+        """As adopted last; its log start offset may lie below `log_start_offset`, never above it."""
+
+    @property
+    def records_end(self) -> int:
+        """End of the record segments, exclusive; 0 when there is none. Below it record segments answer, from it on
+        extents, and the tail for whatever it holds."""
+
     @property
     def high_watermark(self) -> int:
         """Exclusive."""
@@ -59,11 +70,18 @@ class LogReader(Protocol):
     def tail_bytes(self, offset: int, upto: int, limit: int) -> int:
         """How many bytes read_tail would give, counted up to `limit` at the most: for min_bytes."""
 
+    def record_segments_from(self, offset: int) -> Sequence[RecordSegment]:
+        """Record segments that end at or above offset, ascending."""
+
     def extents_from(self, offset: int) -> Sequence[Extent]:
-        """Published extents that end at or above offset, ascending."""
+        """Published extents that end at or above offset, ascending; none that record segments have replaced."""
+
+    def suspect_manifest(self) -> None:
+        """An object that should be there is gone: have the ledger read again soon. No I/O here."""
 
     def on_advance(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Call `wake` when high watermark, last stable offset or log start move, or it closes; returns unsubscribe."""
+        """Call `wake` when high watermark, last stable offset, log start or manifest change, or it closes; returns
+        unsubscribe."""
 
 
 class TailSource(Protocol):
@@ -116,10 +134,15 @@ class TakenLease:
     topic: str  # topic name
     durability: Durability  # as the epoch record that this process created says
     epochs: tuple[EpochStart, ...]  # ascending, the last is this lease's
-    log_start_offset: int
+    manifest: Manifest  # read once the lease before was over
     end_offset: int  # start offset of this epoch: the next offset to assign
     extents: tuple[Extent, ...]  # live extents below end_offset, ascending
     producers: tuple[ProducerEntry, ...]  # as of end_offset
+
+    @property
+    def log_start_offset(self) -> int:
+        """The first offset that may be fetched."""
+        return self.manifest.log_start_offset
 
 
 class KnownTopic(Protocol):

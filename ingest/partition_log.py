@@ -9,12 +9,13 @@ the WAL has synced is flushed, so at every moment
 Plain: no await, no I/O, and the time comes as an argument. It must not know of stores, the view or Kafka's requests.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from infra.cluster.manifest import Manifest
+from infra.cluster.manifest_record import RecordSegment
 from infra.error_code import ErrorCode
-from infra.errors import CauceError, NotLeader, Refused
+from infra.errors import CauceError, Corrupt, NotLeader, Refused
 from infra.partition import Lease, PartitionId
 from infra.ports import Durability, EpochStart, SessionGuard, TakenLease
 from infra.records.batch import BatchHeader, stamp, stamp_log_append_time
@@ -22,6 +23,7 @@ from infra.segment.extent import Extent, FlushedExtent, ProducerEntry
 from infra.topic_config import TopicSettings
 from infra.view.port import PublishedPartition
 from ingest.acks import Complete, WaitingAcks
+from ingest.log_history import LogHistory
 from ingest.producer_state import Duplicate, ProducerState, advance
 from ingest.tail import Tail, TailBatch, TailBudget
 from ingest.wal.frame import WalEntry
@@ -67,11 +69,11 @@ class PartitionLog:
         self.guard = guard
         self._budget = budget
         self._tail = Tail(taken.end_offset)
-        self._log_start = taken.log_start_offset
+        self._history = LogHistory(taken.manifest, taken.extents)
+        self.manifest_suspected = False  # set by readers, cleared by whoever reads the ledger again
         self._synced = self._planned = self._published = taken.end_offset
         self._unflushed_bytes = 0  # synced, not planned
         self._unpublished_bytes = 0  # appended, not published
-        self._extents = list(taken.extents)
         self._producers = ProducerState(taken.producers)
         self._planned_producers = {entry.producer_id: entry for entry in taken.producers}
         self._published_producers = dict(self._planned_producers)
@@ -93,7 +95,17 @@ class PartitionLog:
 
     @property
     def log_start_offset(self) -> int:
-        return self._log_start
+        return self._history.log_start_offset
+
+    @property
+    def manifest(self) -> Manifest:
+        """As adopted last."""
+        return self._history.manifest
+
+    @property
+    def records_end(self) -> int:
+        """As `LogReader.records_end`."""
+        return self._history.records_end
 
     @property
     def high_watermark(self) -> int:
@@ -129,9 +141,17 @@ class PartitionLog:
         """As `LogReader.tail_bytes`."""
         return self._tail.count_bytes(offset, upto, limit)
 
+    def record_segments_from(self, offset: int) -> Sequence[RecordSegment]:
+        """As `LogReader.record_segments_from`."""
+        return self._history.segments_from(offset)
+
+    def suspect_manifest(self) -> None:
+        """As `LogReader.suspect_manifest`."""
+        self.manifest_suspected = True
+
     def extents_from(self, offset: int) -> Sequence[Extent]:
         """As `LogReader.extents_from`."""
-        return self._extents[bisect_left(self._extents, offset, key=lambda extent: extent.last_offset) :]
+        return self._history.extents_from(offset)
 
     def on_advance(self, wake: Callable[[], None]) -> Callable[[], None]:
         """As `LogReader.on_advance`."""
@@ -188,7 +208,7 @@ class PartitionLog:
         base = self.log_end_offset
         time_ms = now_ms if self.settings.log_append_time else -1
         entries = tuple(self._append_one(batch, now_ms, wal_position) for _, batch in batches)
-        return Appended(base, self.log_end_offset - 1, time_ms, self._log_start, entries)
+        return Appended(base, self.log_end_offset - 1, time_ms, self.log_start_offset, entries)
 
     def _append_one(self, batch: memoryview, now_ms: int, wal_position: int) -> WalEntry:
         base = self.log_end_offset
@@ -205,7 +225,7 @@ class PartitionLog:
 
     def _appended_before(self, duplicate: Duplicate) -> Appended:
         time_ms = duplicate.timestamp if self.settings.log_append_time else -1
-        return Appended(duplicate.base_offset, duplicate.last_offset, time_ms, self._log_start, ())
+        return Appended(duplicate.base_offset, duplicate.last_offset, time_ms, self.log_start_offset, ())
 
     # Acknowledging: each of these answers whom to tell; telling may call back into the log
 
@@ -250,7 +270,7 @@ class PartitionLog:
         cost = sum(batch.cost for batch in self._tail.slice(self._published, upto, 1 << 62))
         self._published = upto
         self._unpublished_bytes -= cost
-        self._extents.append(extent)
+        self._history.add(extent)
         self._published_producers.update((entry.producer_id, entry) for entry in flushed.producers)
         self._budget.published(self._tail, upto, cost)
         if self.durability == "object":
@@ -277,7 +297,9 @@ class PartitionLog:
 
     def published(self) -> PublishedPartition:
         """What the view should hold of this partition: for its repair."""
-        return PublishedPartition(self._published, tuple(self._extents), tuple(self._published_producers.values()))
+        return PublishedPartition(
+            self._published, tuple(self._history.extents), tuple(self._published_producers.values())
+        )
 
     def unpublished(self) -> list[memoryview]:
         """What is on this node's disk and not published, as stamped: for whoever takes the lease again."""
@@ -285,17 +307,27 @@ class PartitionLog:
 
     # Changes from elsewhere
 
-    def raise_log_start(self, offset: int) -> None:
-        """The manifest ledger says that nothing below `offset` may be fetched any more. A lower one changes nothing."""
-        if offset <= self._log_start:
+    def adopt_manifest(self, manifest: Manifest) -> None:
+        """The manifest ledger has come so far; a manifest that is not newer than the one adopted changes nothing.
+
+        Raises `Corrupt`, and keeps the one it has, when it tells of offsets that this log has not published: they are
+        another leader's, or the view has what this log was not told of yet.
+        """
+        if manifest.version <= self.manifest.version:
             return
-        self._log_start = offset
-        self.drop_extents(offset)
+        if manifest.records_end > self._published or manifest.log_start_offset > self.log_end_offset:
+            raise Corrupt(
+                f"manifest {manifest.version} of {self.partition} has record segments up to {manifest.records_end} and "
+                f"begins at {manifest.log_start_offset}; {self._published} is published, {self.log_end_offset} the end"
+            )
+        self._history.adopt(manifest)
         self._wake()
 
-    def drop_extents(self, upto: int) -> None:
-        """Record segments hold everything below `upto` (or the log begins there): extents below it count no more."""
-        del self._extents[: bisect_left(self._extents, upto, key=lambda extent: extent.last_offset)]
+    def raise_log_start(self, offset: int) -> None:
+        """The manifest ledger says that nothing below `offset` may be fetched any more. A lower one changes nothing."""
+        if offset > self.log_start_offset:
+            self._history.raise_log_start(offset)
+            self._wake()
 
     def expire_producers(self, before_ms: int) -> int:
         """Forget producers idle since `before_ms`; how many."""

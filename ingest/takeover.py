@@ -184,7 +184,7 @@ class Takeover:
             topic=claim.topic,
             durability=claim.durability,
             epochs=(*earlier, EpochStart(epoch, end)),
-            log_start_offset=adopted.manifest.log_start_offset,
+            manifest=adopted.manifest,
             end_offset=end,
             extents=adopted.log.extents,
             producers=adopted.log.producers,

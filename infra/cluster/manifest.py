@@ -101,12 +101,14 @@ class ManifestLedger:
         numbers = await ledger.numbers()
         return await self.read_upto(partition, numbers[-1]) if numbers else Manifest()
 
-    async def read_upto(self, partition: PartitionId, last_version: int) -> Manifest:
-        """The manifest at a version that is known to exist: GETs only, no LIST."""
+    async def read_upto(self, partition: PartitionId, last_version: int, known: Manifest = Manifest()) -> Manifest:
+        """The manifest at a version that is known to exist: GETs only, no LIST; `known` as for `read`."""
+        if known.version >= last_version:
+            return known
         prefix = manifest_ledger(partition)
         ledger = Ledger(self._store, prefix)
-        numbers = range(first_to_read(last_version), last_version + 1)
-        return fold(await asyncio.gather(*(ledger.get(number) for number in numbers)), where=prefix)
+        numbers = range(max(first_to_read(last_version), known.version + 1), last_version + 1)
+        return fold(await asyncio.gather(*(ledger.get(number) for number in numbers)), known, where=prefix)
 
     async def append(self, partition: PartitionId, manifest: Manifest, record: ManifestRecord) -> Manifest:
         """Make one change; answers the manifest after it. Raises `Exists` when `manifest` is not the newest."""

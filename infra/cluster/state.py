@@ -1,4 +1,4 @@
-"""A node's cached picture of its cluster: topics, live nodes, leaders, broker configs; every question without I/O.
+"""A node's cached picture of its cluster: topics, live nodes, leaders, manifests, broker configs; no answer needs I/O.
 
 It follows the view and is as old as the last answer from there; while the view is away it stays as it was. What it says
 is good for Metadata and for deciding whom to ask. Nobody may append or acknowledge because of it.
@@ -74,6 +74,7 @@ class ClusterState:
         self._settings: dict[str, Mapping[str, str]] = {}  # node id as text, "" for all → broker configs
         self._nodes: tuple[LiveSession, ...] = ()
         self._live: frozenset[SessionId] = frozenset()
+        self._manifests: dict[PartitionId, int] = {}
         self._leaders: dict[PartitionId, Lease] = {}  # their sessions may have lapsed
         self._on_change: list[Callable[[], None]] = []
         self._changed = asyncio.Event()
@@ -120,15 +121,16 @@ class ClusterState:
         """The last lease the view knows of, also when its session has lapsed; None when it was released."""
         return self._leaders.get(partition)
 
+    # manifests
+    def manifest_version(self, partition: PartitionId) -> int:
+        """How far a partition's manifest ledger has come, as far as the view knows; -1: nothing is known."""
+        return self._manifests.get(partition, -1)
+
     # configs
     @property
     def broker_configs(self) -> Mapping[str, str]:
         """Cluster-wide broker configs that were altered."""
         return self._settings.get("", NO_CONFIGS)
-
-    def node_configs(self, node_id: int) -> Mapping[str, str]:
-        """Broker configs that were altered for one node id."""
-        return self._settings.get(str(node_id), NO_CONFIGS)
 
     # the view's incarnation
     @property
@@ -195,14 +197,19 @@ class ClusterState:
         generation = await self._view.generation()
         if generation == self._generation:
             return False
-        topics, settings, nodes, leaders = await asyncio.gather(
-            self._view.topics(), self._view.settings(), self._view.live_sessions(), self._view.leaders()
+        topics, settings, nodes, leaders, manifests = await asyncio.gather(
+            self._view.topics(),
+            self._view.settings(),
+            self._view.live_sessions(),
+            self._view.leaders(),
+            self._view.manifests(),
         )
         self._take_topics(topics)
         self._take_settings(settings)
         self._nodes = tuple(nodes)
         self._live = frozenset(node.session for node in nodes)
         self._leaders = leaders
+        self._manifests = manifests
         self._generation = generation
         self._tell()
         return True

@@ -10,44 +10,27 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from typing import TypeVar
 from uuid import UUID
 
-from infra.errors import Corrupt, Fenced, Unavailable
+from infra.errors import Corrupt, Fenced
 from infra.partition import Lease, PartitionId, SessionId
 from infra.segment.extent import FlushedExtent
+from infra.view.memory_calls import lock_token
+from infra.view.memory_manifests import MemoryManifests
 from infra.view.memory_partition import MemoryPartition
-from infra.view.memory_server import MemoryOffsets, MemoryServer, MemoryState
+from infra.view.memory_server import MemoryOffsets, MemoryState
 from infra.view.port import LiveSession, OffsetChanges, PublishedPartition, ViewLost
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
-class MemoryView:
+class MemoryView(MemoryManifests):
     """`View` in memory; one instance is one client of its server."""
 
-    def __init__(self, server: MemoryServer | None = None) -> None:
-        self.server = server or MemoryServer()
-        self._token = ""
-        self._hint: asyncio.Event | None = None
+    _hint: asyncio.Event | None = None
 
     def sibling(self) -> "MemoryView":
         """Another client of the same server and cluster."""
         return MemoryView(self.server)
-
-    def _reach(self) -> MemoryState:
-        if self.server.down:
-            raise Unavailable("the view does not answer")
-        state = self.server.state
-        if state.recovery is not None and state.recovery[1] <= self.server.clock.now_ms():
-            state.recovery = None
-        return state
-
-    def _state(self) -> MemoryState:
-        """The state, when this client carries its incarnation (or rebuilds it)."""
-        state = self._reach()
-        known = state.incarnation or (state.recovery and _lock_token(state.recovery[0]))
-        if not self._token or known != self._token:
-            raise ViewLost(f"the view is empty or of another incarnation than {self._token or 'none'}")
-        return state
 
     # incarnation and rebuild
     async def incarnation(self) -> str | None:
@@ -64,7 +47,7 @@ class MemoryView:
         if state.recovery is not None and state.recovery[0] != owner:
             return False
         state.recovery = (owner, self.server.clock.now_ms() + ttl_ms)
-        self._token = _lock_token(owner)
+        self._token = lock_token(owner)
         return True
 
     async def wipe(self, owner: str) -> None:
@@ -72,13 +55,13 @@ class MemoryView:
         state = self._reach()
         if state.recovery is None or state.recovery[0] != owner:
             raise ViewLost(f"wipe: the recovery lock is not held by {owner}")
-        self._token = _lock_token(owner)
+        self._token = lock_token(owner)
         self.server.state = MemoryState(recovery=state.recovery, generation=state.generation)
 
     async def install(self, owner: str, incarnation: str) -> None:
         """Finish a rebuild: set the new incarnation and let the lock go; later calls carry it. Needs the lock."""
         if self._reach().incarnation != incarnation:  # else an earlier try of ours was applied
-            self._token = _lock_token(owner)
+            self._token = lock_token(owner)
             state = self._state()
             state.incarnation, state.recovery = incarnation, None
             self.server.changed()
@@ -159,15 +142,16 @@ class MemoryView:
             self.server.changed()
 
     async def remove_topic(self, topic_id: UUID) -> None:
-        """Forget a topic that is gone for good, with its leaders and extents."""
+        """Forget a topic that is gone for good, with its leaders, extents and manifests."""
         state = self._state()
         if state.topics.get(topic_id, (0, b"")) is not None:
             state.topics[topic_id] = None
             self.server.changed()
-        for partition in {*state.leaders, *state.partitions}:
+        for partition in {*state.leaders, *state.partitions, *state.manifests}:
             if partition.topic_id == topic_id:
                 state.leaders.pop(partition, None)
                 state.partitions.pop(partition, None)
+                state.manifests.pop(partition, None)
 
     async def topics(self) -> dict[UUID, tuple[int, bytes]]:
         """All known topics."""
@@ -243,12 +227,12 @@ class MemoryView:
 
     # hints
     async def generation(self) -> int:
-        """A counter that every change of topics, settings, sessions (a lapse too) and leaders raises."""
+        """A counter that every change of topics, settings, sessions (a lapse too), leaders and manifests raises."""
         await self.live_sessions()
         return self._state().generation
 
     async def wait_hint(self, timeout: float) -> bool:
-        """Return when topics, settings, sessions or leaders changed (True), or after `timeout` seconds (False)."""
+        """Return when what `generation` counts has changed (True), or after `timeout` seconds (False)."""
         if self._hint is None:
             self._hint = self.server.listen()
         with contextlib.suppress(TimeoutError):
@@ -263,10 +247,6 @@ class MemoryView:
         if self._hint is not None:
             self.server.forget(self._hint)
             self._hint = None
-
-
-def _lock_token(owner: str) -> str:
-    return f"rebuild:{owner}"
 
 
 def _apply(rows: MutableMapping[Key, Value | None], changes: Mapping[Key, Value | None]) -> None:

@@ -36,6 +36,8 @@ class MemoryState:
     topics: dict[UUID, tuple[int, bytes] | None] = field(default_factory=dict)  # None: gone for good
     settings: dict[tuple[str, str], tuple[int, bytes]] = field(default_factory=dict)
     partitions: dict[PartitionId, MemoryPartition] = field(default_factory=dict)
+    manifests: dict[PartitionId, int] = field(default_factory=dict)
+    work: dict[str, tuple[str, int]] = field(default_factory=dict)  # name → owner, lapses at (ms)
     offsets: dict[PartitionId, MemoryOffsets] = field(default_factory=dict)
 
     def known_epoch(self, partition: PartitionId) -> int:

@@ -133,6 +133,23 @@ class View(Protocol):
     async def put_partition(self, partition: PartitionId, published: PublishedPartition) -> None:
         """Replace what is known of one partition (rebuild, repair, taking a lease)."""
 
+    async def trim_partition(self, partition: PartitionId, below: int) -> None:
+        """Forget the extents whose records are all below an offset (compacted or deleted); the end offset stays."""
+
+    # manifests: partition → version of its ledger's newest record
+    async def put_manifest(self, partition: PartitionId, version: int) -> None:
+        """Tell how far a manifest ledger has come; a lower version than the known one changes nothing."""
+
+    async def manifests(self) -> dict[PartitionId, int]:
+        """The newest known version of every partition that has a manifest."""
+
+    # work: who does what only one at a time should do; good for sparing double work, never for safety
+    async def take_work(self, name: str, owner: str, ttl_ms: int) -> bool:
+        """Take a piece of work, or keep it for another ttl_ms from now on; False while it is another's."""
+
+    async def give_work(self, name: str, owner: str) -> None:
+        """Let a piece of work go; no effect when it is another's."""
+
     # consumer offsets, materialised
     async def apply_offsets(self, lease: Lease, changes: OffsetChanges) -> None:
         """Move the materialised view of one `__consumer_offsets` partition forward to `changes.upto`, atomically.
@@ -147,7 +164,7 @@ class View(Protocol):
 
     # hints
     async def generation(self) -> int:
-        """A counter that every change of topics, settings, sessions and leaders raises: poll it, then read."""
+        """A counter that every change of topics, settings, sessions, leaders, manifests raises: poll it, then read."""
 
     async def close(self) -> None:
         """Give back connections."""

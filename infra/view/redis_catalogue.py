@@ -19,12 +19,13 @@ class RedisCatalogue(RedisCalls):
         await self._change("put_record", (self._key("topics"),), str(topic_id), version, record)
 
     async def remove_topic(self, topic_id: UUID) -> None:
-        """Forget a topic that is gone for good, with its leaders, extents and producers."""
+        """Forget a topic that is gone for good, with its leaders, extents, producers and manifests."""
         names: set[bytes] = set()
-        for field in ("leaders", "ends"):
+        fields = ("leaders", "ends", "manifests")
+        for field in fields:
             names.update(await self._scan(self._key(field), f"{topic_id}-*".encode()))
         partitions = sorted(names, key=lambda name: parse_partition(name).partition)
-        keys = [self._key("topics"), self._key("leaders"), self._key("ends")]
+        keys = [self._key("topics"), *(self._key(field) for field in fields)]
         keys += [self._key(kind, name) for name in partitions for kind in ("extents", "producers")]
         await self._change("remove_topic", keys, str(topic_id), *partitions)
 

@@ -46,7 +46,7 @@ class RedisMembers(RedisCalls):
         return sorted(found, key=lambda session: session.session)
 
     async def generation(self) -> int:
-        """A counter that every change of topics, settings, sessions (a lapse too) and leaders raises."""
+        """A counter that every change of topics, settings, sessions (a lapse too), leaders and manifests raises."""
         answer = await self._change("sessions", (self._key("sessions"),))
         return int(answer[1])
 

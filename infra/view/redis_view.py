@@ -5,7 +5,8 @@ All keys of a cluster share one hash tag, `{cauce:<cluster id>}`, so that script
     incarnation, recovery, generation            strings            sessions            hash by node id
     leaders, ends, applied                       hash by partition  topics, settings    hash by id, by kind and name
     extents:<partition>                          list in order      producers:<partition>   hash by producer id
-    offsets:<partition>, groups:<partition>      hashes             hints               channel
+    offsets:<partition>, groups:<partition>      hashes             manifests           hash by partition
+    work:<name>                                  string that lapses hints               channel
 """
 
 from infra.view.hints import HintListener
@@ -13,13 +14,14 @@ from infra.view.port import ViewLost
 from infra.view.redis_calls import open_redis
 from infra.view.redis_catalogue import RedisCatalogue
 from infra.view.redis_extents import RedisExtents
+from infra.view.redis_manifests import RedisManifests
 from infra.view.redis_members import RedisMembers
 from infra.view.redis_offsets import RedisOffsets
 
 _FORGET_AT_ONCE = 500  # keys
 
 
-class RedisView(RedisMembers, RedisCatalogue, RedisExtents, RedisOffsets):
+class RedisView(RedisMembers, RedisCatalogue, RedisExtents, RedisManifests, RedisOffsets):
     """`View` on Redis. One instance is one client: it carries the incarnation that `use` gave it.
 
     Reads raise `ViewLost` too, so that a wiped view is never taken for an empty cluster.
@@ -63,7 +65,7 @@ class RedisView(RedisMembers, RedisCatalogue, RedisExtents, RedisOffsets):
         keys = [self._key(kind, name) for name in sorted(names) for kind in kinds]
         for start in range(0, len(keys), _FORGET_AT_ONCE):
             await self._run("forget", keys[start : start + _FORGET_AT_ONCE])
-        fixed = ("sessions", "topics", "settings", "leaders", "ends", "applied")
+        fixed = ("sessions", "topics", "settings", "leaders", "ends", "applied", "manifests")
         await self._run("forget", [self._key(name) for name in fixed])
 
     async def install(self, owner: str, incarnation: str) -> None:
@@ -77,7 +79,7 @@ class RedisView(RedisMembers, RedisCatalogue, RedisExtents, RedisOffsets):
         self._token = incarnation
 
     async def wait_hint(self, timeout: float) -> bool:
-        """Return when topics, settings, sessions or leaders changed (True), or after `timeout` seconds (False).
+        """Return when what `generation` counts has changed (True), or after `timeout` seconds (False).
 
         Hints can get lost and need not mean anything: read `generation` after it in both cases.
         """

@@ -9,7 +9,8 @@ from infra.cluster.session import NodeDescription, Session
 from infra.errors import Unavailable
 from infra.store.memory import MemoryObjectStore
 from infra.store.port import Buffer, ObjectInfo
-from infra.view.memory import MemoryServer, MemoryView
+from infra.view.memory import MemoryView
+from infra.view.memory_server import MemoryServer
 
 
 class FakeClock(Clock):

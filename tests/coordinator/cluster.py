@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from infra.clock import Clock
+from infra.cluster.manifest import Manifest
 from infra.errors import CauceError, Fenced, NotLeader
 from infra.partition import Lease, PartitionId, SessionId
 from infra.ports import EpochStart
@@ -78,6 +79,9 @@ class FakeTopic:
     partitions: int
 
 
+NO_MANIFEST = Manifest()
+
+
 @dataclass
 class FakeLog:
     """One partition in memory; survives its leaders. `LogReader` of whoever leads it now."""
@@ -90,6 +94,8 @@ class FakeLog:
     closed: bool = False
     fenced: bool = False
     open_transaction_at: int | None = None
+    manifest: Manifest = NO_MANIFEST
+    records_end: int = 0
 
     @property
     def leader_epoch(self) -> int:

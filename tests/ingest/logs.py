@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from infra.cluster.manifest import Manifest
 from infra.errors import Fenced
 from infra.partition import Lease, PartitionId, SessionId
 from infra.ports import Durability, EpochStart, TakenLease
@@ -13,6 +14,7 @@ from ingest.tail import TailBudget
 TOPIC_ID = UUID(int=0xC0FFEE)
 SESSION = SessionId(1, 3)
 EPOCH = 5
+NO_MANIFEST = Manifest()
 
 
 class Guard:
@@ -47,13 +49,14 @@ def taken_lease(
     session: SessionId = SESSION,
     extents: tuple[Extent, ...] = (),
     producers: tuple[ProducerEntry, ...] = (),
+    manifest: Manifest = NO_MANIFEST,
 ) -> TakenLease:
     return TakenLease(
         Lease(partition or partition_id(), session, epoch),
         "flights",
         durability,
         (EpochStart(epoch, end_offset),),
-        0,
+        manifest,
         end_offset,
         extents,
         producers,

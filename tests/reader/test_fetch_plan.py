@@ -62,13 +62,13 @@ def test_a_hole_in_the_extents_is_never_passed_over() -> None:
     async def body(world: World) -> None:
         led = world.lead()
         await led.append_flushed(batch_of(1), batch_of(2), batch_of(3))
-        del led.log._extents[1]
+        del led.log._history.extents[1]
         plan = plan_read(led.log, 0, PLENTY, 3, at_least_one=True)
         assert isinstance(plan, SegmentRead)
         assert [extent.base_offset for extent in plan.extents] == [0]
         with pytest.raises(Corrupt, match="no extent holds offset 1"):
             plan_read(led.log, 1, PLENTY, 3, at_least_one=True)
-        del led.log._extents[1]
+        del led.log._history.extents[1]
         with pytest.raises(Corrupt):
             plan_read(led.log, 2, PLENTY, 3, at_least_one=True)
 

@@ -94,7 +94,7 @@ def test_a_log_is_replayed_from_its_start_and_never_over_a_hole() -> None:
         led.log.raise_log_start(3)
         step = [bytes(one) async for step in logs.read_log(led.log.partition, 0, 8) for one in step]
         assert step == led.appended[1:]
-        del led.log._extents[1]
+        del led.log._history.extents[1]
         with pytest.raises(Corrupt):
             async for _ in logs.read_log(led.log.partition, 3, 8):
                 pass

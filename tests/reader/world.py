@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from infra.clock import Clock
+from infra.cluster.manifest import Manifest
 from infra.errors import NotLeader, Unavailable
 from infra.partition import Lease, PartitionId, SessionId
 from infra.ports import Durability, EpochStart, TakenLease
@@ -184,9 +185,9 @@ class World:
     ) -> Led:
         starts = tuple(EpochStart(*one) for one in epochs) or (EpochStart(EPOCH, end_offset),)
         where = PartitionId(TOPIC_ID, partition)
-        taken = TakenLease(
-            Lease(where, SESSION, starts[-1].leader_epoch), "flights", durability, starts, log_start, end_offset, (), ()
-        )
+        lease = Lease(where, SESSION, starts[-1].leader_epoch)
+        manifest = Manifest(log_start_offset=log_start)
+        taken = TakenLease(lease, "flights", durability, starts, manifest, end_offset, (), ())
         led = Led(self, where, taken, durability)
         self.logs[where] = led.log
         return led
