@@ -95,6 +95,7 @@ class NodeParts:
         self.read_metrics = ReadMetrics(metrics)
         self.topic_ledger = TopicLedger(store, view, clock)
         self.broker_configs = BrokerConfigLedger(store, view)
+        self.manifest_ledger = ManifestLedger(store)
         self.producer_ids = ProducerIds(store, lambda: self.session.session)
         self.block_cache = BlockCache(cold_store, capacity_bytes=settings["cauce.cache.bytes"])
         self.segments = SegmentReader(cold_store, self.block_cache)
