@@ -69,7 +69,7 @@ def static_configs(settings: Settings) -> Sequence[ConfigRow]:
 
 def _cluster_handlers(parts: NodeParts) -> Iterator[Handler]:
     state, topics, settings = parts.state, parts.topic_admin, parts.settings
-    configs = ConfigAdmin(state, topics, parts.broker_configs)
+    configs = ConfigAdmin(state, topics, parts.broker_configs, parts.manifest_ledger)
     yield MetadataHandler(state, topics, auto_create=settings["auto.create.topics.enable"])
     yield CreateTopicsHandler(state, topics)
     yield DeleteTopicsHandler(state, topics)

@@ -95,6 +95,7 @@ class NodeParts:
         self.read_metrics = ReadMetrics(metrics)
         self.topic_ledger = TopicLedger(store, view, clock)
         self.broker_configs = BrokerConfigLedger(store, view)
+        self.manifest_ledger = ManifestLedger(store)
         self.producer_ids = ProducerIds(store, lambda: self.session.session)
         self.catch_up = CatchUpReader(cold_store, cache_bytes=settings["cauce.cache.bytes"])
         self._targets: dict[str, tuple[Topic, Mapping[str, str], TopicTarget]] = {}
