@@ -153,8 +153,12 @@ def _extents_from(log: LogReader, offset: int, max_bytes: int, upto: int) -> lis
 
 def _expected_bytes(segment: RecordSegment, group: RowGroup) -> int:
     """Of record batches without compression, going by the segment as a whole."""
+    groups = segment.row_groups
+    if not groups:
+        return 1
     whole = segment.bytes_in + _RECORD_OVERHEAD_BYTES * segment.records
-    return max(group.size, group.size * whole // max(1, segment.size))
+    stored = groups[-1].position + groups[-1].size - groups[0].position
+    return max(group.size, group.size * whole // stored)
 
 
 def _bytes_above(read: GroupRead, offset: int) -> int:
