@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from infra.records.batch import CRC_START, HEADER, HEADER_BYTES, NO_PRODUCER, NO_TIMESTAMP, PREFIX_BYTES
 from infra.records.columns import RECORDS
-from infra.records.compression import compress
+from infra.records.compression import NONE, compress
 from infra.records.encode_rows import encode_rows, row_sizes
 from infra.records.varints import Ints
 from infra.store.port import Buffer
@@ -65,61 +65,68 @@ def encode_columns(
 
 def _cuts(offsets: Ints, sizes: Ints, base: int, last_offset: int, target_bytes: int) -> Iterator[_Cut]:
     """Where batches begin and end; `sizes` are the bytes up to and with each row."""
-    row, count = 0, len(offsets)
-    while base <= last_offset:
-        before = int(sizes[row - 1]) if row else 0
-        end = max(int(np.searchsorted(sizes, before + target_bytes, side="right")), row + 1)
-        end = min(end, int(np.searchsorted(offsets, min(base + _WIDEST, last_offset), side="right")))
-        end = max(end, row)
-        last = min(int(offsets[end]) - 1 if end < count else last_offset, base + _WIDEST)
-        yield _Cut(row, end, base, last)
-        row, base = end, last + 1
+    inner = np.flatnonzero(np.diff((sizes - 1) // target_bytes)) + 1
+    begins = [0, *inner.tolist()]
+    ends = [*begins[1:], len(offsets)]
+    lasts = [*(offsets[inner] - 1).tolist(), last_offset]
+    for begin, end, last in zip(begins, ends, lasts, strict=True):
+        if last - base <= _WIDEST:
+            yield _Cut(begin, end, base, last)
+        else:
+            yield from _narrow_cuts(offsets, begin, end, base, last)
+        base = last + 1
+
+
+def _narrow_cuts(offsets: Ints, begin: int, end: int, base: int, last: int) -> Iterator[_Cut]:
+    """The same rows and offsets in batches that span no more than a batch can."""
+    while base <= last:
+        middle = begin + int(np.searchsorted(offsets[begin:end], min(base + _WIDEST, last), side="right"))
+        until = min(int(offsets[middle]) - 1 if middle < end else last, base + _WIDEST)
+        yield _Cut(begin, middle, base, until)
+        begin, base = middle, until + 1
 
 
 def _groups(cuts: list[_Cut], sizes: Ints) -> Iterator[list[_Cut]]:
     """Neighbouring batches that are small enough to be joined at once."""
+    before = np.concatenate(([0], sizes))
+    begins = before[[cut.begin for cut in cuts]].tolist()
+    ends = before[[cut.end for cut in cuts]].tolist()
     group: list[_Cut] = []
-    size = 0
-    for cut in cuts:
-        cut_size = int(sizes[cut.end - 1]) - (int(sizes[cut.begin - 1]) if cut.begin else 0) if cut.end else 0
-        if group and size + cut_size > _JOIN_BYTES:
+    group_begin = 0
+    for cut, begin, end in zip(cuts, begins, ends, strict=True):
+        if group and end - group_begin > _JOIN_BYTES:
             yield group
-            group, size = [], 0
+            group, group_begin = [], begin
         group.append(cut)
-        size += cut_size
     if group:
         yield group
 
 
 def _encode_group(table: pa.Table, cuts: list[_Cut], leader_epoch: int, codec: int) -> Iterator[Buffer]:
     begin, end = cuts[0].begin, cuts[-1].end
-    if begin == end:
-        for cut in cuts:
-            yield _batch(cut, b"", (NO_TIMESTAMP, NO_TIMESTAMP), leader_epoch, 0)
-        return
-    [piece] = table.slice(begin, end - begin).combine_chunks().to_batches()
-    times = piece.column("timestamp").view(pa.int64()).to_numpy()
-    spans = [_span(times[cut.begin - begin : cut.end - begin]) for cut in cuts]
-    counts = [cut.end - cut.begin for cut in cuts]
-    offset_deltas = piece.column("offset").to_numpy() - np.repeat([cut.base for cut in cuts], counts)
-    time_deltas = times - np.repeat(np.array([first for first, _ in spans], np.int64), counts)
-    data, starts = encode_rows(piece, offset_deltas, time_deltas)
-    for cut, span in zip(cuts, spans, strict=True):
-        records = data[starts[cut.begin - begin] : starts[cut.end - begin]]
+    filled = [cut for cut in cuts if cut.begin < cut.end]
+    if filled:
+        [piece] = table.slice(begin, end - begin).combine_chunks().to_batches()
+        times = piece.column("timestamp").view(pa.int64()).to_numpy()
+        bases, greatest = _spans(times, [cut.begin - begin for cut in filled])
+        counts = [cut.end - cut.begin for cut in filled]
+        offset_deltas = piece.column("offset").to_numpy() - np.repeat([cut.base for cut in filled], counts)
+        data, starts = encode_rows(piece, offset_deltas, times - np.repeat(bases, counts))
+        spans = zip(bases.tolist(), greatest.tolist(), strict=True)
+    for cut in cuts:
         if cut.begin == cut.end:
-            yield _batch(cut, b"", span, leader_epoch, 0)
+            yield _batch(cut, b"", (NO_TIMESTAMP, NO_TIMESTAMP), leader_epoch, NONE)
         else:
-            yield _batch(cut, compress(codec, records), span, leader_epoch, codec)
+            records = compress(codec, data[starts[cut.begin - begin] : starts[cut.end - begin]])
+            yield _batch(cut, records, next(spans), leader_epoch, codec)
 
 
-def _span(timestamps: Ints) -> tuple[int, int]:
-    """Base and max timestamp: of the first row, unless another one is too far away from it for 64 bits."""
-    if len(timestamps) == 0:
-        return NO_TIMESTAMP, NO_TIMESTAMP
-    base, least, greatest = int(timestamps[0]), int(timestamps.min()), int(timestamps.max())
-    if greatest - base >= 1 << 63 or base - least > 1 << 63:
-        base = 0
-    return base, greatest
+def _spans(timestamps: Ints, begins: list[int]) -> tuple[Ints, Ints]:
+    """Base and max timestamp of each batch: the base is the first row's, or 0 when another is too far from it."""
+    first = timestamps[begins]
+    least, greatest = np.minimum.reduceat(timestamps, begins), np.maximum.reduceat(timestamps, begins)
+    too_far = (greatest - first < 0) | (first - least < 0)  # more than 63 bits: it wrapped
+    return np.where(too_far, 0, first), greatest
 
 
 def _batch(cut: _Cut, records: Buffer, span: tuple[int, int], leader_epoch: int, codec: int) -> Buffer:
