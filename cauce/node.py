@@ -29,6 +29,7 @@ from infra.errors import BadStart, CauceError
 from infra.metrics import Metrics
 from infra.segment.footer import read_extents
 from infra.settings import Settings
+from infra.store.hedged import HedgedStore
 from infra.store.open import open_store
 from infra.store.port import ObjectStore
 from infra.store.probe import probe_store
@@ -144,14 +145,13 @@ class Node:
             clock=self._clock,
             metrics=self._metrics,
             store=store,
-            cold_store=self._open_store(),
+            cold_store=HedgedStore(self._open_store()),
             view=view,
             state=state,
             wal=wal,
             repair=self._recover(view, store),
         )
-        self._stack.push_async_callback(parts.block_cache.close)
-        self._stack.push_async_callback(parts.segments.close)
+        self._stack.push_async_callback(parts.catch_up.close)
         self._stack.push_async_callback(server.close, _DRAIN_SECONDS)
         self._run(state.run(), "cluster state")  # goes on until leases are handed over: clients follow by it
         leadership = Leadership(parts, store, view, self._description(), self._folder.node_id(), self._fail)

@@ -16,7 +16,8 @@ from infra.records.decode import SMALLEST_RECORD
 from infra.records.varints import PADDING, Bytes, Ints
 from infra.store.port import Buffer
 
-ARENA_BYTES = 8 << 20
+ARENA_BYTES = 16 << 20
+ARENA_RECORDS = 1 << 18
 
 _HEADER = np.dtype(
     [
@@ -58,7 +59,8 @@ class Arena:
 
 
 def arenas(batches: Sequence[Buffer]) -> Iterator[Arena]:
-    """The record batches (control batches are left out) in arenas of about `ARENA_BYTES`, or of one larger batch.
+    """The record batches (control batches are left out) in arenas of at most `ARENA_BYTES` and `ARENA_RECORDS`, or of
+    one larger batch.
 
     Raises `Corrupt` when one is not a whole batch of format 2, or cannot be decompressed.
     """
@@ -66,19 +68,24 @@ def arenas(batches: Sequence[Buffer]) -> Iterator[Arena]:
     attributes = _ints(headers, "attributes")
     is_data = attributes & CONTROL == 0
     numbers = np.flatnonzero(is_data)
+    codecs, counts = (attributes[numbers] & CODEC_MASK).tolist(), headers["record_count"][numbers].tolist()
     payloads: list[Buffer] = []
-    size = 0
-    begin = 0
-    for index, codec in zip(numbers.tolist(), (attributes[numbers] & CODEC_MASK).tolist(), strict=True):
+    begin = size = records = 0
+    for index, codec, count in zip(numbers.tolist(), codecs, counts, strict=True):
         payload = decompress(codec, memoryview(batches[index])[HEADER_BYTES:])
-        if payloads and size + len(payload) > ARENA_BYTES:
-            yield Arena(payloads, headers[numbers[begin : begin + len(payloads)]])
-            begin += len(payloads)
-            payloads, size = [], 0
-        payloads.append(payload)
         size += len(payload)
+        records += count
+        if payloads and (size > ARENA_BYTES or records > ARENA_RECORDS):
+            arena = Arena(payloads, headers[numbers[begin : begin + len(payloads)]])
+            begin += len(payloads)
+            payloads, size, records = [], len(payload), count  # none is held beside the arena
+            yield arena
+            del arena
+        payloads.append(payload)
     if payloads:
-        yield Arena(payloads, headers[numbers[begin:]])
+        arena = Arena(payloads, headers[numbers[begin:]])
+        del payloads
+        yield arena
 
 
 def _headers(batches: Sequence[Buffer]) -> NDArray[np.void]:

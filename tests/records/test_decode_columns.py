@@ -4,6 +4,7 @@ import contextlib
 import random
 import struct
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -194,6 +195,22 @@ def test_a_lying_count_of_records_or_headers_needs_no_memory() -> None:
     with pytest.raises(Corrupt):
         decode_columns.decode_columns([batch])
     assert pa.total_allocated_bytes() - before < 1 << 20
+
+
+@pytest.mark.parametrize(("codec", "size"), [(0, 1000), (4, 1000), (0, 90), (3, 90)])
+def test_memory_stays_below_four_times_the_records(codec: int, size: int) -> None:
+    randomness = random.Random(codec)
+    values = [randomness.randbytes(size) for _ in range((1 << 18) // size)]
+    records = [Record(n, n, b"%08d" % n, value) for n, value in enumerate(values)]
+    batches = [encode_batch(records, codec=codec)] * 64
+    tracemalloc.start()
+    try:
+        table = decode_columns.decode_columns(batches)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert table.num_rows == 64 * len(records)
+    assert peak + table.nbytes < 4 * (64 << 18)
 
 
 def test_a_record_of_very_many_headers_is_read() -> None:
