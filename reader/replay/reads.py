@@ -54,7 +54,7 @@ class Reads:
         """
         pieces = plan_span(manifest, span, self.start_ms)
         reached = span.start
-        for piece, following in zip(pieces, [*pieces[1:], None], strict=True):
+        for piece, following in zip(pieces, [*pieces[1:], None], strict=False):
             if isinstance(following, SegmentPiece):
                 self.bucket.expect(following.segment)
             if isinstance(piece, SegmentPiece):
@@ -65,7 +65,7 @@ class Reads:
                 reached = read.next_offset
                 yield read
         if reached < span.end:  # the rest holds nothing that is asked for
-            yield Read(partition.partition, span.end, 0, _nothing(self.selection.out))
+            yield Read(partition.partition, span.end, 0, _done(self.selection.nothing()))
 
     async def _of_segment(self, partition: int, piece: SegmentPiece, budget: ByteBudget) -> AsyncIterator[Read]:
         footer = await self.bucket.footer(piece.segment)
@@ -93,6 +93,11 @@ class Reads:
         data = await self.bucket.stretch(piece.segment.key, chunks.group.position, chunks.group.size)
 
         def decode() -> pa.RecordBatch:
+            first = self.selection.filtered
+            if first and len(first) < len(chunks.columns):
+                tested = read_rows(footer, number, chunks.group, data, first)
+                if not self.selection.passes(tested, partition):
+                    return self.selection.nothing()
             rows = read_rows(footer, number, chunks.group, data, chunks.columns)
             return self.selection.apply(rows, partition, piece.span)
 
@@ -118,8 +123,7 @@ class Reads:
         return await asyncio.get_running_loop().run_in_executor(self.threads, work)
 
 
-def _nothing(schema: pa.Schema) -> "asyncio.Future[pa.RecordBatch]":
-    """A read of nothing."""
+def _done(rows: pa.RecordBatch) -> "asyncio.Future[pa.RecordBatch]":
     future: asyncio.Future[pa.RecordBatch] = asyncio.get_running_loop().create_future()
-    future.set_result(pa.RecordBatch.from_pylist([], schema=schema))
+    future.set_result(rows)
     return future

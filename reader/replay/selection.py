@@ -3,7 +3,7 @@
 All of it works on whole row groups, in whatever thread; it does no I/O.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,11 +25,12 @@ class Selection:
     columns: tuple[str, ...] | None = None  # one at least; None: all
     filter: Any = None
     stored: tuple[str, ...] = field(init=False)  # columns of a record segment that are needed
+    filtered: tuple[str, ...] = field(init=False)  # those of them that the filter looks at
 
     def __post_init__(self) -> None:
-        needed = {*self.names, *columns_of(self.filter, self.schema)} - {"partition"}
-        stored = {name.removesuffix("_bytes") for name in needed}
-        object.__setattr__(self, "stored", tuple(name for name in _STORED if name in stored))
+        looked_at = columns_of(self.filter, self.schema)
+        object.__setattr__(self, "stored", _stored({*self.names, *looked_at}))
+        object.__setattr__(self, "filtered", _stored(looked_at))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -46,6 +47,14 @@ class Selection:
         if "offset" in rows.column_names:
             rows = _cut(rows, span)
         return self._finish(self._shape(rows, partition))
+
+    def passes(self, rows: pa.Table, partition: int) -> bool:
+        """Whether the filter lets any of the rows through; of them it needs the `filtered` columns only."""
+        return bool(pa.table(self._shape(rows, partition)).filter(self.filter).num_rows)
+
+    def nothing(self) -> pa.RecordBatch:
+        """No rows."""
+        return pa.RecordBatch.from_pylist([], schema=self.out)
 
     def count(self, records: int, partition: int) -> pa.RecordBatch:
         """The same for so many rows of which no stored column is needed."""
@@ -67,6 +76,11 @@ class Selection:
             else:
                 columns[name] = column
         return columns
+
+
+def _stored(names: Iterable[str]) -> tuple[str, ...]:
+    wanted = {name.removesuffix("_bytes") for name in names}
+    return tuple(name for name in _STORED if name in wanted)
 
 
 def columns_of(expression: Any, schema: pa.Schema) -> frozenset[str]:

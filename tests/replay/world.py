@@ -93,7 +93,7 @@ class World:
 
     store: ObjectStore = field(default_factory=MemoryObjectStore)
     leader: ListedLeader = field(default_factory=ListedLeader)
-    row_group_bytes: int = 600
+    row_group_bytes: int = 60  # compressed: some records a group
 
     def partition(self, number: int) -> PartitionId:
         return PartitionId(TOPIC_ID, number)
