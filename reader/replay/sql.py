@@ -53,7 +53,7 @@ class SqlSession:
     def run(self, statement: str) -> Answer:
         """Run one statement; topics are read up to where they end now. Raises `Refused` with DuckDB's words."""
         self._forget()
-        self._register(self._names(statement))
+        self._register(statement)
         try:
             return Answer(arrow_reader(self._duckdb, statement))
         except duckdb.Error as error:
@@ -64,22 +64,25 @@ class SqlSession:
         self._forget()
         self._duckdb.close()
 
-    def _names(self, statement: str) -> set[str]:
-        """Tables that the statement reads."""
+    def _register(self, statement: str) -> None:
+        own = {row[0] for row in self._duckdb.execute("select table_name from duckdb_tables()").fetchall()}
+        named = self._names(statement)
+        if named is not None and named <= own:
+            return
+        for name in set(self._topics()) - own:
+            if name in (statement if named is None else named):
+                self._open[name] = self._open_topic(name)
+                self._duckdb.register(name, self._open[name])
+
+    def _names(self, statement: str) -> set[str] | None:
+        """Tables that the statement reads. None when DuckDB cannot tell before it knows their columns."""
         cursor = self._duckdb.cursor()
         try:
             return set(cursor.get_table_names(statement))
-        except duckdb.Error:  # running it will tell what is wrong
-            return set()
+        except duckdb.Error:
+            return None
         finally:
             cursor.close()
-
-    def _register(self, names: set[str]) -> None:
-        own = {row[0] for row in self._duckdb.execute("select table_name from duckdb_tables()").fetchall()}
-        wanted = names - own
-        for name in sorted(wanted & set(self._topics()) if wanted else ()):
-            self._open[name] = self._open_topic(name)
-            self._duckdb.register(name, self._open[name])
 
     def _forget(self) -> None:
         for name, dataset in self._open.items():
