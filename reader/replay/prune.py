@@ -33,7 +33,7 @@ class GroupFacts:
 
 
 class Pruner:
-    """Prunes for one filter over one schema (`BYTES` or `TEXT`)."""
+    """Prunes for one filter (None: nothing is pruned) over one schema (`BYTES` or `TEXT`)."""
 
     def __init__(self, schema: pa.Schema, expression: Any) -> None:
         self._schema = schema

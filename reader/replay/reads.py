@@ -70,8 +70,11 @@ class Reads:
     async def _of_segment(self, partition: int, piece: SegmentPiece, budget: ByteBudget) -> AsyncIterator[Read]:
         footer = await self.bucket.footer(piece.segment)
         groups = list(groups_of(piece))
-        facts = [facts_of(group, number, footer.metadata) for number, group in groups]
-        for at in Pruner(self.selection.schema, self.selection.filter).kept(partition, facts):
+        kept: Sequence[int] = range(len(groups))
+        if self.selection.filter is not None:
+            facts = [facts_of(group, number, footer.metadata) for number, group in groups]
+            kept = Pruner(self.selection.schema, self.selection.filter).kept(partition, facts)
+        for at in kept:
             number, group = groups[at]
             chunks = StoredChunks.of(footer, number, group, self._columns(group, piece.span))
             await budget.take(chunks.weight)

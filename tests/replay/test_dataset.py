@@ -41,10 +41,10 @@ def test_the_request_holds_for_every_scan() -> None:
     assert dataset.count_rows(pc.field("value").is_null()) == 1
 
 
-@pytest.mark.parametrize("name", sorted(set(vars(ds.Dataset)) - SCANNED - {"__new__", "__init__", "__doc__"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(vars(ds.Dataset)) - SCANNED - {"__new__", "__init__", "__doc__", "__pyx_vtable__"})
+)
 def test_what_arrow_would_do_in_c_is_refused(name: str) -> None:
-    if name.startswith("__pyx"):
-        pytest.skip("no method")
     dataset: Any = TopicDataset(ListedSession(TOPIC))
     with pytest.raises(Refused, match="scanned"):
         getattr(dataset, name)()
