@@ -19,6 +19,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 import cauce
 from cauce.testing import CauceProcess
+from infra.clock import SYSTEM_CLOCK
 from infra.errors import BadStart, CauceError, Refused
 from tests.cauce.commands import environment, fails, run, works
 from tests.replay.compacted import START, compact, produce
@@ -168,7 +169,7 @@ def test_files_and_tables(at: tuple[str, str], tmp_path: Path) -> None:
 
 def test_another_topic_gets_the_same_records(node: CauceProcess, at: tuple[str, str], tmp_path: Path) -> None:
     admin = AdminClient({"bootstrap.servers": node.bootstrap})
-    admin.create_topics([NewTopic("replayed-copy", 2)])["replayed-copy"].result(30)
+    admin.create_topics([NewTopic("replayed-copy", 2, config={"retention.ms": "-1"})])["replayed-copy"].result(30)
     to = f"kafka://{node.bootstrap}/replayed-copy"
     done = subprocess.run(
         [sys.executable, "-m", "cauce", "replay", "replayed", "--to", to, "--keep-partitions", *at],
@@ -230,3 +231,19 @@ def test_ctrl_c_stops_cleanly_and_resume_goes_on(long_topic: str, at: tuple[str,
 def test_errors_are_caught_by_one_class() -> None:
     with pytest.raises(CauceError):
         cauce.replay("any", bootstrap="127.0.0.1:1")
+
+
+def test_replays_beside_the_compactor_lose_and_repeat_nothing(tmp_path: Path) -> None:
+    settings = {"cauce.compaction.interval.ms": 200, "cauce.compaction.age.ms": 0, "cauce.flush.interval.ms": 200}
+    options = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    with CauceProcess(tmp_path / "data", options=options) as node:
+        produce(node.bootstrap, "compacting", RECORDS)
+        records = node.data / "bucket" / "records"
+        deadline = SYSTEM_CLOCK.monotonic() + 60
+        found = False
+        while not found:
+            found = len(list(records.glob("*/*/*.parquet"))) >= 2  # of both partitions, before the replay begins
+            table = cauce.replay("compacting", bootstrap=node.bootstrap).read_all()
+            assert table["offset"].to_pylist() == [*range(RECORDS // 2), *range(RECORDS // 2)]
+            assert SYSTEM_CLOCK.monotonic() < deadline, node.output
+        assert rows_of(table) == consumed(node.bootstrap, "compacting", RECORDS)

@@ -31,7 +31,7 @@ START = int(datetime(2026, 1, 31, tzinfo=UTC).timestamp() * 1000)
 def produce(bootstrap: str, topic: str, count: int) -> None:
     """Records a second apart, alternating between two partitions."""
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    admin.create_topics([NewTopic(topic, 2)])[topic].result(30)
+    admin.create_topics([NewTopic(topic, 2, config={"retention.ms": "-1"})])[topic].result(30)
     producer = Producer({"bootstrap.servers": bootstrap, "compression.type": "zstd", "batch.size": 8000})
     for number in range(count):
         value = json.dumps({"n": number, "status": "settled" if number % 3 else "open"}).encode()
