@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 
 from cauce.topic_admin import TopicAdmin
 from infra.broker_config import DYNAMIC_BROKER_CONFIGS, check_dynamic_broker_configs
+from infra.cluster.manifest import ManifestLedger
 from infra.cluster.settings import BrokerConfigLedger
-from infra.cluster.state import ClusterState
+from infra.cluster.state import ClusterState, Topic
 from infra.config_value import ConfigDef, ConfigType
 from infra.error_code import ErrorCode
 from infra.errors import Refused
@@ -14,6 +15,7 @@ from infra.topic_config_table import TOPIC_CONFIGS
 
 TOPIC, BROKER = 2, 4  # resource types (KIP-133)
 SET, DELETE, APPEND, SUBTRACT = 0, 1, 2, 3  # operations of IncrementalAlterConfigs (KIP-339)
+_VALUE_FORMAT = "cauce.value.format"
 
 Change = Callable[[Mapping[str, str]], Mapping[str, str]]
 
@@ -76,10 +78,13 @@ def _words(text: str) -> list[str]:
 class ConfigAdmin:
     """The one way configs change on this node."""
 
-    def __init__(self, state: ClusterState, topics: TopicAdmin, brokers: BrokerConfigLedger) -> None:
+    def __init__(
+        self, state: ClusterState, topics: TopicAdmin, brokers: BrokerConfigLedger, manifests: ManifestLedger
+    ) -> None:
         self._state = state
         self._topics = topics
         self._brokers = brokers
+        self._manifests = manifests
 
     async def alter(self, resource_type: int, name: str, change: Change, validate_only: bool) -> None:
         """Apply `change` to the configs of a topic or a broker ("" for all). Raises `Refused`."""
@@ -105,9 +110,19 @@ class ConfigAdmin:
             check_topic_configs(changed)
             return changed
 
-        checked(topic.configs)
+        await self._check_value_format(topic, checked(topic.configs))
         if not validate_only:
             await self._topics.alter_configs(topic, checked)
+
+    async def _check_value_format(self, topic: Topic, changed: Mapping[str, str]) -> None:
+        """A topic's record segments all have the same columns, so the first of them fixes how values are stored."""
+        definition = TOPIC_CONFIGS[_VALUE_FORMAT]
+        now = topic.configs.get(_VALUE_FORMAT, definition.default)
+        if changed.get(_VALUE_FORMAT, definition.default) != now and await self._manifests.has_segments(topic.topic_id):
+            raise Refused(
+                ErrorCode.INVALID_CONFIG,
+                f"{_VALUE_FORMAT} stays {now}: the topic has record segments already; choose it when creating a topic",
+            )
 
     async def _alter_broker(self, name: str, change: Change, validate_only: bool) -> None:
         if name:

@@ -69,7 +69,7 @@ def static_configs(settings: Settings) -> Sequence[ConfigRow]:
 
 def _cluster_handlers(parts: NodeParts) -> Iterator[Handler]:
     state, topics, settings = parts.state, parts.topic_admin, parts.settings
-    configs = ConfigAdmin(state, topics, parts.broker_configs)
+    configs = ConfigAdmin(state, topics, parts.broker_configs, parts.manifest_ledger)
     yield MetadataHandler(state, topics, auto_create=settings["auto.create.topics.enable"])
     yield CreateTopicsHandler(state, topics)
     yield DeleteTopicsHandler(state, topics)
@@ -92,7 +92,7 @@ def _write_handlers(parts: NodeParts) -> Iterator[Handler]:
         parts.leaders, parts.find_topic, leader=parts.state.leader, clock=parts.clock, observer=parts.ingest_metrics
     )
     yield InitProducerIdHandler(parts.producer_ids)
-    yield DeleteRecordsHandler(parts.leaders, parts.find_topic, parts.raise_log_start)
+    yield DeleteRecordsHandler(parts.leaders, parts.find_topic, parts.manifests.raise_log_start)
 
 
 def _group_handlers(parts: NodeParts) -> Iterator[Handler]:

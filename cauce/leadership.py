@@ -77,6 +77,7 @@ class Leadership:
             )
         await asyncio.to_thread(self._left.recover, recovered.entries())
         self._parts.leaders.start()
+        self._parts.manifests.start()
         await self._sessions.start()
         await self._parts.state.refresh()
         await self._leases.start()
@@ -91,9 +92,10 @@ class Leadership:
         await self._parts.state.refresh()
 
     async def stop(self) -> None:
-        """Give every lease back, leave, and end what flushes."""
+        """Give every lease back, leave, and end what flushes and follows."""
         await self._leases.stop()
         await self._parts.coordinator.close()
+        await self._parts.manifests.stop()
         await self._parts.leaders.stop()
 
     def problem(self) -> str | None:

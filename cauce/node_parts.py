@@ -15,7 +15,7 @@ from infra.cluster.state import ClusterState, Topic
 from infra.cluster.topics import TopicLedger
 from infra.errors import CauceError, Fenced
 from infra.metrics import Metrics
-from infra.partition import PartitionId, SessionId
+from infra.partition import SessionId
 from infra.ports import SessionGuard
 from infra.settings import Settings
 from infra.store.port import ObjectStore
@@ -27,6 +27,7 @@ from ingest.coordinator.offsets import OffsetLimits
 from ingest.coordinator.topic_watch import TopicWatch
 from ingest.flush_plan import FlushPolicy, FlushTrigger
 from ingest.leaders import IngestLimits, Leaders
+from ingest.manifests import ManifestFollower
 from ingest.produced import TopicTarget
 from ingest.publish import Repair
 from ingest.segment_build import segment_builder
@@ -95,10 +96,10 @@ class NodeParts:
         self.read_metrics = ReadMetrics(metrics)
         self.topic_ledger = TopicLedger(store, view, clock)
         self.broker_configs = BrokerConfigLedger(store, view)
+        self.manifest_ledger = ManifestLedger(store)
         self.producer_ids = ProducerIds(store, lambda: self.session.session)
         self.block_cache = BlockCache(cold_store, capacity_bytes=settings["cauce.cache.bytes"])
         self.segments = SegmentReader(cold_store, self.block_cache)
-        self._manifests = ManifestLedger(store)
         self._targets: dict[str, tuple[Topic, Mapping[str, str], TopicTarget]] = {}
         self.leaders = Leaders(
             wal=wal,
@@ -114,6 +115,9 @@ class NodeParts:
             ),
             clock=clock,
             observer=self.ingest_metrics,
+        )
+        self.manifests = ManifestFollower(
+            ledger=ManifestLedger(store), view=view, clock=clock, state=state, logs=self.leaders.logs
         )
         self.coordinator = GroupCoordinator(
             directory=state,
@@ -150,10 +154,6 @@ class NodeParts:
             target = TopicTarget(topic.topic_id, topic.partitions, self.settings_of(topic))
             kept = self._targets[name] = (topic, broker_configs, target)
         return kept[2]
-
-    async def raise_log_start(self, partition: PartitionId, offset: int) -> None:
-        """Make a log start offset durable."""
-        await self._manifests.raise_log_start(partition, offset)
 
     def committed(self) -> Iterable[tuple[str, str, int, int]]:
         """(group, topic, partition, offset) of every offset that this node's coordinators know."""

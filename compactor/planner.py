@@ -54,7 +54,7 @@ def plan(work: PartitionWork, ages: ExtentAges, limits: CompactionLimits, now: f
 def waiting_extents(manifest: Manifest, extents: Sequence[Extent]) -> tuple[Extent, ...]:
     """The published extents above the record segments, up to the first gap: what the view has forgotten comes later."""
     upto = manifest.floor
-    chain = []
+    chain: list[Extent] = []
     for extent in extents:
         if extent.last_offset < upto:
             continue
@@ -72,7 +72,8 @@ def waiting_bytes(extents: Sequence[Extent]) -> int:
 
 def weight(segment: RecordSegment) -> int:
     """What a segment counts when it is to be merged, in bytes."""
-    return max(segment.size, LEAST_WEIGHT * FAN_IN**segment.rewrites)
+    least: int = LEAST_WEIGHT * FAN_IN**segment.rewrites
+    return max(segment.size, least)
 
 
 def span_of(settings: TopicSettings) -> int:

@@ -5,30 +5,20 @@ answer, the replace stands all the same: `tell` is called again at a later look.
 """
 
 import logging
-from typing import Protocol
 
 from infra.cluster.manifest import Manifest, ManifestLedger
 from infra.cluster.manifest_record import ManifestRecord
 from infra.errors import Exists, Unavailable
 from infra.partition import PartitionId
+from infra.view.port import View
 
 log = logging.getLogger(__name__)
-
-
-class ManifestView(Protocol):
-    """The part of the view that is told of manifests."""
-
-    async def put_manifest(self, partition: PartitionId, version: int) -> None:
-        """Tell the newest version; a lower one than the known changes nothing."""
-
-    async def trim_partition(self, partition: PartitionId, below: int) -> None:
-        """Forget the extents whose records are all below an offset."""
 
 
 class Replacer:
     """Changes manifests, and remembers each partition's as this process last saw it, so that few need to be read."""
 
-    def __init__(self, ledger: ManifestLedger, view: ManifestView) -> None:
+    def __init__(self, ledger: ManifestLedger, view: View) -> None:
         self._ledger = ledger
         self._view = view
         self._known: dict[PartitionId, Manifest] = {}

@@ -49,6 +49,7 @@ class TopicSettings:
     min_cleanable_dirty_ratio: float
     min_compaction_lag_ms: int
     unclean_leader_election: bool
+    value_format: str  # bytes, string or json
 
     @property
     def compacted(self) -> bool:
@@ -116,4 +117,5 @@ def topic_settings(
         min_cleanable_dirty_ratio=value("min.cleanable.dirty.ratio"),
         min_compaction_lag_ms=value("min.compaction.lag.ms"),
         unclean_leader_election=value("unclean.leader.election.enable"),
+        value_format=value("cauce.value.format"),
     )

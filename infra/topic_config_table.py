@@ -35,6 +35,14 @@ TOPIC_CONFIGS: Mapping[str, ConfigDef] = {
             synonym="cauce.durability",
         ),
         ConfigDef(
+            "cauce.value.format",
+            _S,
+            "bytes",
+            "How record segments store values, for analytics engines: bytes as binary, string and json as text (and "
+            "a value that is not UTF-8 in the column value_bytes). Fixed once the topic has a record segment.",
+            choices=("bytes", "string", "json"),
+        ),
+        ConfigDef(
             "cleanup.policy",
             _LIST,
             "delete",

@@ -276,16 +276,9 @@ class Leaders:
 
     def update_settings(self, topic_id: UUID, settings: TopicSettings) -> None:
         """A topic's configs have changed. Durability stays what the epoch record says until the next lease."""
-        for log in self._logs_of(topic_id):
-            log.settings = settings
-
-    def delete_topic(self, topic_id: UUID) -> None:
-        """The topic is gone: close its logs; what they had not published is not needed."""
-        for log in self._logs_of(topic_id):
-            self.close(log.partition, "deleted")
-
-    def _logs_of(self, topic_id: UUID) -> list[PartitionLog]:
-        return [log for log in self._logs.values() if log.partition.topic_id == topic_id]
+        for log in self._logs.values():
+            if log.partition.topic_id == topic_id:
+                log.settings = settings
 
     # Housekeeping
 

@@ -19,7 +19,7 @@ from infra.object_key import batches_of_session
 from infra.partition import PartitionId, SessionId
 from infra.segment.extent import FlushedExtent
 from infra.store.port import ObjectStore
-from infra.view.bucket_log import BucketLogs, ReadExtents, all_of
+from infra.view.bucket_log import NOTHING, BucketLogs, ReadExtents, all_of
 from infra.view.port import PublishedPartition, View
 from ingest.claims import Predecessor
 
@@ -140,7 +140,8 @@ class LogEnds:
         return [reading for reading in readings if reading is not None]
 
     async def _mend(self, readings: Sequence[_Reading]) -> None:
-        """Read from the bucket what the view has forgotten below the last epochs' starts."""
+        """Read from the bucket what the view has forgotten below the last epochs' starts, or trimmed since we read the
+        manifest."""
         behind = [reading for reading in readings if not reading.consistent]
         if not behind:
             return
@@ -148,7 +149,8 @@ class LogEnds:
         topics = {reading.before.partition.topic_id for reading in behind}
         whole = await BucketLogs(self._store, self._read_extents).read_all(topics)
         for reading in behind:
-            reading.published = whole.get(reading.before.partition, PublishedPartition(0, (), ()))
+            log = whole.get(reading.before.partition, NOTHING)
+            reading.published, reading.manifest = log.published, log.manifest
             reading.repaired = True
 
     async def _extents(

@@ -9,7 +9,6 @@ the WAL has synced is flushed, so at every moment
 Plain: no await, no I/O, and the time comes as an argument. It must not know of stores, the view or Kafka's requests.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +23,7 @@ from infra.segment.extent import Extent, FlushedExtent, ProducerEntry
 from infra.topic_config import TopicSettings
 from infra.view.port import PublishedPartition
 from ingest.acks import Complete, WaitingAcks
+from ingest.log_history import LogHistory
 from ingest.producer_state import Duplicate, ProducerState, advance
 from ingest.tail import Tail, TailBatch, TailBudget
 from ingest.wal.frame import WalEntry
@@ -69,13 +69,11 @@ class PartitionLog:
         self.guard = guard
         self._budget = budget
         self._tail = Tail(taken.end_offset)
-        self._manifest = taken.manifest
-        self._log_start = taken.log_start_offset
+        self._history = LogHistory(taken.manifest, taken.extents)
         self.manifest_suspected = False  # set by readers, cleared by whoever reads the ledger again
         self._synced = self._planned = self._published = taken.end_offset
         self._unflushed_bytes = 0  # synced, not planned
         self._unpublished_bytes = 0  # appended, not published
-        self._extents = list(taken.extents)
         self._producers = ProducerState(taken.producers)
         self._planned_producers = {entry.producer_id: entry for entry in taken.producers}
         self._published_producers = dict(self._planned_producers)
@@ -97,17 +95,17 @@ class PartitionLog:
 
     @property
     def log_start_offset(self) -> int:
-        return self._log_start
+        return self._history.log_start_offset
 
     @property
     def manifest(self) -> Manifest:
         """As adopted last."""
-        return self._manifest
+        return self._history.manifest
 
     @property
     def records_end(self) -> int:
         """As `LogReader.records_end`."""
-        return self._manifest.records_end
+        return self._history.records_end
 
     @property
     def high_watermark(self) -> int:
@@ -145,8 +143,7 @@ class PartitionLog:
 
     def record_segments_from(self, offset: int) -> Sequence[RecordSegment]:
         """As `LogReader.record_segments_from`."""
-        segments = self._manifest.segments
-        return segments[bisect_left(segments, offset, key=lambda segment: segment.last_offset) :]
+        return self._history.segments_from(offset)
 
     def suspect_manifest(self) -> None:
         """As `LogReader.suspect_manifest`."""
@@ -154,7 +151,7 @@ class PartitionLog:
 
     def extents_from(self, offset: int) -> Sequence[Extent]:
         """As `LogReader.extents_from`."""
-        return self._extents[bisect_left(self._extents, offset, key=lambda extent: extent.last_offset) :]
+        return self._history.extents_from(offset)
 
     def on_advance(self, wake: Callable[[], None]) -> Callable[[], None]:
         """As `LogReader.on_advance`."""
@@ -211,7 +208,7 @@ class PartitionLog:
         base = self.log_end_offset
         time_ms = now_ms if self.settings.log_append_time else -1
         entries = tuple(self._append_one(batch, now_ms, wal_position) for _, batch in batches)
-        return Appended(base, self.log_end_offset - 1, time_ms, self._log_start, entries)
+        return Appended(base, self.log_end_offset - 1, time_ms, self.log_start_offset, entries)
 
     def _append_one(self, batch: memoryview, now_ms: int, wal_position: int) -> WalEntry:
         base = self.log_end_offset
@@ -228,7 +225,7 @@ class PartitionLog:
 
     def _appended_before(self, duplicate: Duplicate) -> Appended:
         time_ms = duplicate.timestamp if self.settings.log_append_time else -1
-        return Appended(duplicate.base_offset, duplicate.last_offset, time_ms, self._log_start, ())
+        return Appended(duplicate.base_offset, duplicate.last_offset, time_ms, self.log_start_offset, ())
 
     # Acknowledging: each of these answers whom to tell; telling may call back into the log
 
@@ -273,8 +270,7 @@ class PartitionLog:
         cost = sum(batch.cost for batch in self._tail.slice(self._published, upto, 1 << 62))
         self._published = upto
         self._unpublished_bytes -= cost
-        if extent.last_offset >= max(self._log_start, self.records_end):
-            self._extents.append(extent)
+        self._history.add(extent)
         self._published_producers.update((entry.producer_id, entry) for entry in flushed.producers)
         self._budget.published(self._tail, upto, cost)
         if self.durability == "object":
@@ -301,7 +297,9 @@ class PartitionLog:
 
     def published(self) -> PublishedPartition:
         """What the view should hold of this partition: for its repair."""
-        return PublishedPartition(self._published, tuple(self._extents), tuple(self._published_producers.values()))
+        return PublishedPartition(
+            self._published, tuple(self._history.extents), tuple(self._published_producers.values())
+        )
 
     def unpublished(self) -> list[memoryview]:
         """What is on this node's disk and not published, as stamped: for whoever takes the lease again."""
@@ -315,30 +313,21 @@ class PartitionLog:
         Raises `Corrupt`, and keeps the one it has, when it tells of offsets that this log has not published: they are
         another leader's, or the view has what this log was not told of yet.
         """
-        if manifest.version <= self._manifest.version:
+        if manifest.version <= self.manifest.version:
             return
         if manifest.records_end > self._published or manifest.log_start_offset > self.log_end_offset:
             raise Corrupt(
                 f"manifest {manifest.version} of {self.partition} has record segments up to {manifest.records_end} and "
                 f"begins at {manifest.log_start_offset}; {self._published} is published, {self.log_end_offset} the end"
             )
-        self._manifest = manifest
-        self._log_start = max(self._log_start, manifest.log_start_offset)
-        self._drop_extents()
+        self._history.adopt(manifest)
         self._wake()
 
     def raise_log_start(self, offset: int) -> None:
         """The manifest ledger says that nothing below `offset` may be fetched any more. A lower one changes nothing."""
-        if offset <= self._log_start:
-            return
-        self._log_start = offset
-        self._drop_extents()
-        self._wake()
-
-    def _drop_extents(self) -> None:
-        """Extents count no more below the end of the record segments and below the log start."""
-        floor = max(self._log_start, self.records_end)
-        del self._extents[: bisect_left(self._extents, floor, key=lambda extent: extent.last_offset)]
+        if offset > self.log_start_offset:
+            self._history.raise_log_start(offset)
+            self._wake()
 
     def expire_producers(self, before_ms: int) -> int:
         """Forget producers idle since `before_ms`; how many."""

@@ -51,8 +51,9 @@ class DescribeLogDirsHandler(Handler):
             log = self._tails.log(PartitionId(topic.topic_id, number))
         except NotLeader:
             return None
-        flushed = sum(extent.size for extent in log.extents_from(log.log_start_offset))
-        flushed_to = max((extent.last_offset + 1 for extent in log.extents_from(log.log_start_offset)), default=0)
+        segments, extents = log.record_segments_from(log.log_start_offset), log.extents_from(log.log_start_offset)
+        flushed = sum(segment.size for segment in segments) + sum(extent.size for extent in extents)
+        flushed_to = max((extent.last_offset + 1 for extent in extents), default=log.records_end)
         offset = max(log.tail_start_offset, flushed_to)
         return message.DescribeLogDirsPartition(
             partition_index=number,

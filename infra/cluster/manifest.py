@@ -8,10 +8,11 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from uuid import UUID
 
 from infra.cluster.manifest_record import ManifestRecord, RecordSegment
 from infra.errors import Corrupt, Exists
-from infra.object_key import manifest_ledger
+from infra.object_key import ManifestKey, manifest_ledger, manifests_of_topic, parse_key
 from infra.partition import PartitionId
 from infra.segment.extent import ProducerEntry
 from infra.store.ledger import Ledger, LedgerEntry
@@ -101,12 +102,26 @@ class ManifestLedger:
         numbers = await ledger.numbers()
         return await self.read_upto(partition, numbers[-1]) if numbers else Manifest()
 
-    async def read_upto(self, partition: PartitionId, last_version: int) -> Manifest:
-        """The manifest at a version that is known to exist: GETs only, no LIST."""
+    async def read_upto(self, partition: PartitionId, last_version: int, known: Manifest = Manifest()) -> Manifest:
+        """The manifest at a version that is known to exist: GETs only, no LIST; `known` as for `read`."""
+        if known.version >= last_version:
+            return known
         prefix = manifest_ledger(partition)
         ledger = Ledger(self._store, prefix)
-        numbers = range(first_to_read(last_version), last_version + 1)
-        return fold(await asyncio.gather(*(ledger.get(number) for number in numbers)), where=prefix)
+        numbers = range(max(first_to_read(last_version), known.version + 1), last_version + 1)
+        return fold(await asyncio.gather(*(ledger.get(number) for number in numbers)), known, where=prefix)
+
+    async def has_segments(self, topic_id: UUID) -> bool:
+        """Whether any partition of a topic has record segments: one LIST, then manifests until one of them has."""
+        newest: dict[PartitionId, int] = {}
+        async for found in self._store.list(manifests_of_topic(topic_id)):
+            key = parse_key(found.key)
+            if isinstance(key, ManifestKey):
+                newest[key.partition] = max(key.version, newest.get(key.partition, 0))
+        for partition, version in newest.items():
+            if (await self.read_upto(partition, version)).segments:
+                return True
+        return False
 
     async def append(self, partition: PartitionId, manifest: Manifest, record: ManifestRecord) -> Manifest:
         """Make one change; answers the manifest after it. Raises `Exists` when `manifest` is not the newest."""

@@ -42,6 +42,17 @@ Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
+class BucketLog:
+    """What the bucket says of one partition: extents from the manifest's floor on, as the view should hold them."""
+
+    published: PublishedPartition
+    manifest: Manifest
+
+
+NOTHING = BucketLog(PublishedPartition(0, (), ()), Manifest())
+
+
+@dataclass(frozen=True, slots=True)
 class _Known:
     """What a partition's ledgers say."""
 
@@ -77,23 +88,23 @@ class BucketLogs:
         self._read_extents = read_extents
         self._gate = asyncio.Semaphore(_REQUESTS_AT_ONCE)
 
-    async def read_all(self, topics: Collection[UUID]) -> dict[PartitionId, PublishedPartition]:
+    async def read_all(self, topics: Collection[UUID]) -> dict[PartitionId, BucketLog]:
         """Every partition of these topics that was ever led."""
         last_epochs = await self._last_epochs(EPOCHS)
         manifests = await self._last_manifests(MANIFESTS)
         wanted = {partition: epoch for partition, epoch in last_epochs.items() if partition.topic_id in topics}
         return await self._read(wanted, manifests)
 
-    async def read_one(self, partition: PartitionId) -> PublishedPartition:
-        """One partition."""
+    async def read_one(self, partition: PartitionId) -> BucketLog:
+        """One partition; `NOTHING` when it was never led."""
         last_epochs = await self._last_epochs(epoch_ledger(partition) + "/")
         manifests = await self._last_manifests(manifest_ledger(partition) + "/")
         logs = await self._read(last_epochs, manifests)
-        return logs.get(partition) or PublishedPartition(0, (), ())
+        return logs.get(partition, NOTHING)
 
     async def _read(
         self, last_epochs: Mapping[PartitionId, int], manifests: Mapping[PartitionId, int]
-    ) -> dict[PartitionId, PublishedPartition]:
+    ) -> dict[PartitionId, BucketLog]:
         partitions = list(last_epochs)
         ledgers = await all_of(self._ledgers(one, last_epochs[one], manifests.get(one, -1)) for one in partitions)
         known = dict(zip(partitions, ledgers, strict=True))
@@ -151,7 +162,7 @@ class BucketLogs:
             return await request(*of)
 
 
-def _log(known: _Known, found: Sequence[FlushedExtent], fenced: bool) -> PublishedPartition:
+def _log(known: _Known, found: Sequence[FlushedExtent], fenced: bool) -> BucketLog:
     log = chain_log(
         known.records[0].chain(known.last_epoch),
         found,
@@ -160,7 +171,7 @@ def _log(known: _Known, found: Sequence[FlushedExtent], fenced: bool) -> Publish
         producers_upto=known.manifest.producers_upto,
         with_last_epoch=not fenced,
     )
-    return PublishedPartition(log.end_offset, log.extents, log.producers)
+    return BucketLog(PublishedPartition(log.end_offset, log.extents, log.producers), known.manifest)
 
 
 async def all_of(work: Iterable[Coroutine[Any, Any, Answer]]) -> list[Answer]:

@@ -6,7 +6,6 @@ one child at a time: a lock that the child inherits tells of an old one that is 
 
 import asyncio
 import contextlib
-import ctypes
 import fcntl
 import logging
 import os
@@ -14,7 +13,6 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -23,6 +21,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from infra.child import die_with
 from infra.errors import BadStart, Unavailable
 
 _log = logging.getLogger(__name__)
@@ -33,7 +32,6 @@ _LOAD_WAIT_S = 120.0  # for reading the append-only file back
 _STOP_WAIT_S = 10.0
 _POLL_S = 0.005
 _RESTART_DELAY_S = 0.2
-_PR_SET_PDEATHSIG = 1
 
 
 def find_server() -> str:
@@ -113,7 +111,7 @@ class EmbeddedRedis:
             stderr=asyncio.subprocess.DEVNULL,
             pass_fds=(self._lock,),
             start_new_session=True,  # Ctrl-C at the terminal stops the node, and the node stops this
-            preexec_fn=_die_with(os.getpid()),
+            preexec_fn=die_with(os.getpid()),
         )
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, f"{os.getpid()} {self._process.pid}\n".encode(), 0)
@@ -164,20 +162,6 @@ def _flags(folder: Path, socket: str) -> list[str]:
         "maxmemory-policy": "noeviction",
     }
     return [part for name, value in settings.items() for part in (f"--{name}", value)]
-
-
-def _die_with(parent: int) -> Callable[[], None] | None:
-    """What the child does first: ask Linux for a SIGTERM when its parent ends, however that ends."""
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-
-    def ask() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it ended before we asked
-            os._exit(1)
-
-    return ask
 
 
 async def _lock_folder(folder: Path) -> int:

@@ -1,4 +1,5 @@
-"""Rebuild a view that was lost from the bucket: topics, settings, extents and producers of every partition.
+"""Rebuild a view that was lost from the bucket: topics, settings, and of every partition extents, producers and the
+version of its manifest.
 
 Sessions and leaders are not in it: nodes register again and tell what they lead once they see the new incarnation.
 Consumer offsets neither: coordinators replay their partitions.
@@ -17,8 +18,8 @@ from infra.cluster.topics import TopicLedger
 from infra.errors import Unavailable
 from infra.partition import PartitionId
 from infra.store.port import ObjectStore
-from infra.view.bucket_log import BucketLogs, ReadExtents, all_of
-from infra.view.port import PublishedPartition, View
+from infra.view.bucket_log import BucketLog, BucketLogs, ReadExtents, all_of
+from infra.view.port import View
 
 _log = logging.getLogger(__name__)
 
@@ -72,11 +73,17 @@ async def rebuild(
 
 async def repair_partition(
     view: View, store: ObjectStore, read_extents: ReadExtents, partition: PartitionId
-) -> PublishedPartition:
+) -> BucketLog:
     """Put into the view what the bucket says of one partition (a publish that leaves a gap asks for it)."""
     log = await BucketLogs(store, read_extents).read_one(partition)
-    await view.put_partition(partition, log)
+    await _put(view, partition, log)
     return log
+
+
+async def _put(view: View, partition: PartitionId, log: BucketLog) -> None:
+    await view.put_partition(partition, log.published)
+    if log.manifest.version >= 0:
+        await view.put_manifest(partition, log.manifest.version)
 
 
 async def _rebuild(
@@ -90,9 +97,9 @@ async def _rebuild(
     logs = await BucketLogs(store, read_extents).read_all(topics)
     gate = asyncio.Semaphore(_WRITES_AT_ONCE)
 
-    async def put(partition: PartitionId, log: PublishedPartition) -> None:
+    async def put(partition: PartitionId, log: BucketLog) -> None:
         async with gate:
-            await view.put_partition(partition, log)
+            await _put(view, partition, log)
 
     await all_of(put(partition, log) for partition, log in logs.items())
     incarnation = clock.token()

@@ -19,8 +19,8 @@ from ingest.leaders import Leaders
 from ingest.partition_log import PartitionLog
 from ingest.produced import FindTopic
 
-RaiseLogStart = Callable[[PartitionId, int], Awaitable[None]]
-"""Makes a log start offset durable in the manifest ledger. Raises `Unavailable`."""
+RaiseLogStart = Callable[[PartitionLog, int], Awaitable[None]]
+"""Makes a log start offset durable in the manifest ledger, then the log's own. Raises `Unavailable`."""
 
 _AT_ONCE = 16  # ledgers changed at the same time by one request: others need the store too
 _HIGH_WATERMARK = -1
@@ -88,6 +88,5 @@ class DeleteRecordsHandler(Handler):
         if not 0 <= wanted <= log.high_watermark:
             raise Refused(ErrorCode.OFFSET_OUT_OF_RANGE)
         if wanted > log.log_start_offset:
-            await self._raise_log_start(log.partition, wanted)
-            log.raise_log_start(wanted)
+            await self._raise_log_start(log, wanted)
         return log.log_start_offset

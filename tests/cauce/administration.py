@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from cauce.config_admin import ConfigAdmin
 from cauce.topic_admin import TopicAdmin
+from infra.cluster.manifest import ManifestLedger
 from infra.cluster.settings import BrokerConfigLedger
 from infra.cluster.state import ClusterState
 from infra.cluster.topics import TopicLedger
@@ -19,7 +20,8 @@ class Cluster:
         self.state = state
         self.changes = 0
         self.topics = TopicAdmin(state, topics, default_partitions=3, internal_partitions=16, changed=self._on_changed)
-        self.configs = ConfigAdmin(state, self.topics, brokers)
+        self.manifests = ManifestLedger(world.store)
+        self.configs = ConfigAdmin(state, self.topics, brokers, self.manifests)
 
     def _on_changed(self) -> None:
         self.changes += 1

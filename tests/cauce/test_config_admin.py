@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 
 from cauce.config_admin import APPEND, BROKER, DELETE, SET, SUBTRACT, TOPIC, Change, incremented, replaced
 from cauce.topic_admin import NewTopic
+from infra.cluster.manifest_record import ManifestRecord, RecordSegment
 from infra.config_value import ConfigDef, ConfigType
 from infra.error_code import ErrorCode
 from infra.errors import Refused
+from infra.partition import PartitionId
 from infra.topic_config_table import TOPIC_CONFIGS
 from tests.cauce.administration import Cluster, in_cluster
 
@@ -80,6 +82,26 @@ def test_configs_of_a_topic() -> None:
         with pytest.raises(Refused) as refused:
             await alter(TOPIC, "nope", replaced({}), validate_only=False)
         assert refused.value.code is ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+
+    in_cluster(test)
+
+
+def test_the_value_format_is_fixed_by_the_first_record_segment() -> None:
+    async def test(cluster: Cluster) -> None:
+        topic = await cluster.topics.create(NewTopic("t"), 0)
+        alter, partition = cluster.configs.alter, PartitionId(topic.topic_id, 2)
+        wanted = incremented([("cauce.value.format", SET, "json")], TOPIC_CONFIGS)
+        trimmed = await cluster.manifests.raise_log_start(partition, 5)
+        await alter(TOPIC, "t", wanted, validate_only=False)
+        segment = RecordSegment("records/x", 5, 9, 5, 100, 0, (), value_format="json")
+        await cluster.manifests.append(partition, trimmed, ManifestRecord(5, (segment,)))
+        for validate_only in (True, False):
+            with pytest.raises(Refused, match="stays json"):
+                await alter(TOPIC, "t", replaced({}), validate_only)
+        await alter(TOPIC, "t", incremented([("retention.ms", SET, "9")], TOPIC_CONFIGS), validate_only=False)
+        found = cluster.state.topic_by_id(topic.topic_id)
+        assert found is not None
+        assert found.configs == {"cauce.value.format": "json", "retention.ms": "9"}
 
     in_cluster(test)
 

@@ -82,6 +82,7 @@ def test_what_is_a_share(text: str, value: float) -> None:
         ("cleanup.policy", "delete,squash", "must be a list of delete, compact"),
         ("message.timestamp.type", "createtime", "must be one of CreateTime, LogAppendTime"),
         ("cauce.durability", "disk", "must be one of nothing, wal, object"),
+        ("cauce.value.format", "avro", "must be one of bytes, string, json"),
         ("max.message.bytes", "-1", "must be between 0 and 2147483647"),
         ("compression.type", "gzip", "takes only producer here: batches are stored as the producer sent them"),
         ("leader.replication.throttled.replicas", "*", "takes only an empty value here: the bucket replicates"),
@@ -96,6 +97,7 @@ def test_refusals_say_what_instead(name: str, text: str | None, says: str) -> No
 def test_what_is_accepted_is_obeyed() -> None:
     configs = {
         "cauce.durability": "object",
+        "cauce.value.format": "json",
         "cleanup.policy": "compact, delete",
         "max.message.bytes": "10",
         "message.timestamp.type": "LogAppendTime",
@@ -109,8 +111,10 @@ def test_what_is_accepted_is_obeyed() -> None:
     assert settings.compacted
     assert settings.log_append_time
     assert settings.unclean_leader_election
+    assert settings.value_format == "json"
     assert (settings.max_message_bytes, settings.retention_ms) == (10, -1)
     assert not topic_settings({}, {}, "wal").compacted
+    assert topic_settings({}, {}, "wal").value_format == "bytes"
 
 
 @pytest.mark.parametrize("topic", ["", "wal", "object"])

@@ -1,4 +1,5 @@
 import asyncio
+from uuid import UUID
 
 import pytest
 
@@ -87,5 +88,26 @@ def test_whoever_waits_is_woken_by_the_change() -> None:
         assert await waiting
         assert not await state.wait_until(lambda: False, 0)
         running.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_manifest_versions_as_the_view_tells_them() -> None:
+    async def scenario() -> None:
+        world = await World().start()
+        view = await world.view()
+        state = ClusterState(view, world.clock, "c")
+        await state.refresh()
+        one, other = PartitionId(UUID(int=1), 0), PartitionId(UUID(int=1), 1)
+        assert state.manifest_version(one) == -1
+        changes: list[int] = []
+        state.on_change(lambda: changes.append(state.manifest_version(one)))
+        await view.put_manifest(one, 0)
+        await state.refresh()
+        await view.put_manifest(one, 5)
+        await view.put_manifest(one, 4)
+        await state.refresh()
+        assert changes == [0, 5]
+        assert state.manifest_version(other) == -1
 
     asyncio.run(scenario())

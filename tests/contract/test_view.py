@@ -123,11 +123,14 @@ def mutations(view: Any) -> dict[str, Callable[[], Awaitable[Any]]]:
         "set_leader": lambda: view.set_leader(lease(0)),
         "clear_leader": lambda: view.clear_leader(lease(0)),
         "put_topic": lambda: view.put_topic(TOPIC, 0, b"{}"),
+        "put_manifest": lambda: view.put_manifest(P0, 3),
         "remove_topic": lambda: view.remove_topic(TOPIC),
         "put_setting": lambda: view.put_setting("broker", "", 0, b"{}"),
         "publish": lambda: view.publish(SESSION, segment_key(0), [flushed(0, 9)]),
         "put_partition": lambda: view.put_partition(P0, PublishedPartition(0, (), ())),
         "trim_partition": lambda: view.trim_partition(P0, 1),
+        "take_work": lambda: view.take_work("compact/a", "one", TTL_MS),
+        "give_work": lambda: view.give_work("compact/a", "one"),
         "apply_offsets": lambda: view.apply_offsets(lease(0), OffsetChanges(1)),
         "reset_offsets": lambda: view.reset_offsets(lease(0)),
     }
@@ -140,6 +143,7 @@ def reads(view: Any) -> dict[str, Callable[[], Awaitable[Any]]]:
         "topics": view.topics,
         "settings": view.settings,
         "partition": lambda: view.partition(P0),
+        "manifests": view.manifests,
         "load_offsets": lambda: view.load_offsets(P0),
         "generation": view.generation,
     }
@@ -218,6 +222,7 @@ def test_wipe_needs_the_lock_and_forgets_everything(harness: Any) -> None:
         assert not await view.topics()
         assert not await view.settings()
         assert not await view.leaders()
+        assert not await view.manifests()
         assert not await view.live_sessions()
         assert await view.partition(P0) == PublishedPartition(0, (), ())
         assert await view.load_offsets(P0) == OffsetChanges(0)
@@ -359,10 +364,15 @@ def test_a_removed_topic_takes_its_leaders_and_extents_along_and_stays_away(harn
             flushed(0, 9, 0, "s", other),
         ]
         await view.publish(SESSION, "s", parts)
+        only_compacted = PartitionId(TOPIC, 9)
+        for partition in (P0, only_compacted, other):
+            await view.put_manifest(partition, 7)
         await view.remove_topic(TOPIC)
         await view.remove_topic(TOPIC)
         await view.put_topic(TOPIC, 3, b"late")
+        await view.put_manifest(P0, 8)
         assert await view.topics() == {}
+        assert await view.manifests() == {other: 7}
         assert await view.leaders() == {other: lease(0, SESSION, other)}
         assert await view.partition(P0) == PublishedPartition(0, (), ())
         assert (await view.partition(other)).end_offset == 10
@@ -619,6 +629,81 @@ def test_of_publishers_at_one_offset_one_wins(harness: Any) -> None:
     asyncio.run(run())
 
 
+# manifests and work
+
+
+def test_manifests_keep_the_highest_version(harness: Any) -> None:
+    async def body(view: Any) -> None:
+        for partition, version in ((P0, 9), (P0, 10), (P0, 2), (P1, 0), (P1, 0)):
+            await view.put_manifest(partition, version)
+        assert await view.manifests() == {P0: 10, P1: 0}
+        before = await view.generation()
+        await view.put_manifest(P0, 10)
+        await view.put_manifest(P0, 9)
+        assert await view.generation() == before
+        await view.put_manifest(P0, 4_294_967_297)
+        assert await view.manifests() == {P0: 4_294_967_297, P1: 0}
+
+    check(harness, body)
+
+
+def test_a_manifest_of_a_topic_that_is_not_known_is_kept(harness: Any) -> None:
+    async def body(view: Any) -> None:
+        await view.put_manifest(P0, 1)  # the view may have forgotten the topic
+        await view.put_topic(TOPIC, 0, b"{}")
+        await view.put_manifest(P0, 2)
+        assert await view.manifests() == {P0: 2}
+
+    check(harness, body)
+
+
+def test_work_is_one_owners_until_it_is_given_or_lapses(harness: Any) -> None:
+    async def run() -> None:
+        async with clients(harness, 2) as (view, other):
+            assert await view.take_work("compact/a", "one", TTL_MS)
+            assert await view.take_work("compact/a", "one", TTL_MS)  # kept
+            assert not await other.take_work("compact/a", "two", TTL_MS)
+            assert not await other.take_work("compact/a", "one two", TTL_MS)
+            assert await other.take_work("compact/b", "two", TTL_MS)
+            await other.give_work("compact/a", "two")  # not theirs to give
+            assert not await other.take_work("compact/a", "two", TTL_MS)
+            await view.give_work("compact/a", "one")
+            await view.give_work("compact/a", "one")
+            assert await other.take_work("compact/a", "two", 20)
+            await harness.lapse(20)
+            assert await view.take_work("compact/a", "one", TTL_MS)
+
+    asyncio.run(run())
+
+
+def test_work_is_kept_longer_and_shorter(harness: Any) -> None:
+    async def run() -> None:
+        async with clients(harness, 2) as (view, other):
+            assert await view.take_work("w", "one", 20)
+            assert await view.take_work("w", "one", TTL_MS)
+            await harness.lapse(20)
+            assert not await other.take_work("w", "two", TTL_MS)
+            assert await view.take_work("w", "one", 20)
+            await harness.lapse(20)
+            assert await other.take_work("w", "two", TTL_MS)
+
+    asyncio.run(run())
+
+
+def test_work_is_free_after_a_rebuild(harness: Any) -> None:
+    async def run() -> None:
+        async with clients(harness, 2) as (view, other):
+            assert await view.take_work("w", "one", TTL_MS)
+            assert await other.begin_rebuild("me", TTL_MS)
+            await other.wipe("me")
+            await other.install("me", "second")
+            assert await other.take_work("w", "two", TTL_MS)
+            await view.use("second")
+            assert not await view.take_work("w", "one", TTL_MS)
+
+    asyncio.run(run())
+
+
 # consumer offsets
 
 
@@ -691,6 +776,7 @@ def test_many_consumer_offsets_are_loaded_in_pages(harness: Any) -> None:
 def test_the_generation_rises_with_every_change_and_with_nothing_else(harness: Any) -> None:
     async def body(view: Any) -> None:
         quiet = {"renew", "publish", "put_partition", "trim_partition", "apply_offsets", "reset_offsets"}
+        quiet |= {"take_work", "give_work"}
         for name, call in mutations(view).items():
             before = await view.generation()
             await call()

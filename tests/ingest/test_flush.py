@@ -353,7 +353,7 @@ def test_a_deleted_topic_holds_nothing_back() -> None:
         log = side.open(durability="wal")
         side.append(make_batch(2))
         await until(lambda: bool(side.store.bodies))
-        side.leaders.delete_topic(log.partition.topic_id)
+        side.leaders.close(log.partition, "deleted")
         side.store.down = False
         side.leaders.open(taken_lease(partition_id(1)), settings_of())
         assert await side.append(make_batch(), partition=1)[1] is None

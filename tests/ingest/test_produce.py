@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -316,8 +315,7 @@ def test_a_deleted_topic_is_unknown_to_those_who_wait() -> None:
         side.store.down = True
         task = asyncio.create_task(produce(side, request_of(fresh())))
         await until(lambda: bool(side.store.bodies))
-        side.leaders.delete_topic(UUID(int=1))
-        side.leaders.delete_topic(TOPIC_ID)
+        side.leaders.close(PartitionId(TOPIC_ID, 0), "deleted")
         (answer,) = await task
         assert answer.error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
 

@@ -7,12 +7,12 @@ import pytest
 
 from infra.error_code import ErrorCode
 from infra.errors import Unavailable
-from infra.partition import PartitionId
 from infra.topic_config import topic_settings
 from infra.wire.handler import RequestContext
 from infra.wire.messages import delete_records, init_producer_id
 from ingest.api.delete_records import DeleteRecordsHandler
 from ingest.api.init_producer_id import InitProducerIdHandler
+from ingest.partition_log import PartitionLog
 from ingest.produced import TopicTarget
 from tests.ingest.batches import make_batch
 from tests.ingest.logs import TOPIC_ID
@@ -71,9 +71,10 @@ def test_delete_records() -> None:
         woken: list[int] = []
         log.on_advance(lambda: woken.append(log.log_start_offset))
 
-        async def raise_log_start(partition: PartitionId, offset: int) -> None:
+        async def raise_log_start(log: PartitionLog, offset: int) -> None:
             assert log.log_start_offset < offset
-            raised.append((partition.partition, offset))
+            raised.append((log.partition.partition, offset))
+            log.raise_log_start(offset)
 
         async def delete(offset: int, topic: str = "flights", partition: int = 0) -> tuple[int, int]:
             wanted = delete_records.DeleteRecordsPartition(partition_index=partition, offset=offset)
@@ -110,7 +111,7 @@ def test_a_log_start_that_is_not_durable_does_not_move(failure: str) -> None:
         log = side.open()
         await side.append(make_batch(10))[1]
 
-        async def raise_log_start(partition: PartitionId, offset: int) -> None:
+        async def raise_log_start(log: PartitionLog, offset: int) -> None:
             if failure == "down":
                 raise Unavailable("no bucket")
             await asyncio.Event().wait()

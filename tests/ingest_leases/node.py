@@ -173,7 +173,7 @@ def entries_of(wal: FakeWal) -> list[RecoveredEntry]:
 
 async def bucket_log(world: World, partition: PartitionId) -> PublishedPartition:
     """What the bucket alone says."""
-    return await BucketLogs(world.store, read_extents).read_one(partition)
+    return (await BucketLogs(world.store, read_extents).read_one(partition)).published
 
 
 async def payloads(world: World, partition: PartitionId) -> list[bytes]:

@@ -20,7 +20,7 @@ from infra.ports import EpochStart
 from infra.segment.extent import FlushedExtent, ProducerEntry
 from infra.store.memory import MemoryObjectStore
 from infra.store.port import ObjectInfo, ObjectStore
-from infra.view.bucket_log import BucketLogs
+from infra.view.bucket_log import NOTHING, BucketLogs
 from infra.view.memory import MemoryView
 from infra.view.port import PublishedPartition, ViewLost
 from infra.view.rebuild import rebuild, repair_partition
@@ -184,6 +184,21 @@ def test_extents_begin_where_the_manifest_ends() -> None:
         assert [one.base_offset for one in found.extents] == [20, 30]
         assert found.end_offset == 40
         assert found.producers == (producer(1, 39), old)
+        assert await view.manifests() == {P0: 0}
+
+    run(body)
+
+
+def test_a_repair_tells_the_version_of_the_manifest() -> None:
+    async def body(bucket: Bucket, view: MemoryView) -> None:
+        await bucket.topic()
+        await rebuild(view, bucket, read_extents)
+        await bucket.epoch(0, 0, S7)
+        await bucket.segment(S7, 0, (P0, 0, 9, 0))
+        manifest = await ManifestLedger(bucket).raise_log_start(P0, 3)
+        found = await ManifestLedger(bucket).raise_log_start(P0, 4, manifest)
+        assert (await repair_partition(view, bucket, read_extents, P0)).manifest == found
+        assert await view.manifests() == {P0: 1}
 
     run(body)
 
@@ -195,8 +210,10 @@ def test_nothing_of_topics_that_are_deleted_or_gone() -> None:
         await bucket.epoch(0, 0, S7)
         await bucket.epoch(0, 0, S7, of=gone)
         await bucket.segment(S7, 0, (P0, 0, 9, 0))
+        await ManifestLedger(bucket).raise_log_start(P0, 3)
         await rebuild(view, bucket, read_extents)
         assert await view.topics() == {TOPIC: (0, body)}
+        assert await view.manifests() == {}
         assert await view.partition(P0) == PublishedPartition(0, (), ())
         assert await view.partition(gone) == PublishedPartition(0, (), ())
 
@@ -268,10 +285,11 @@ def test_a_gap_is_repaired_from_the_bucket() -> None:
         key = BatchSegmentKey(S7, 2).key
         with pytest.raises(Corrupt):
             await view.publish(S7, key, [flushed(20, 29, 0, key)])
-        assert (await repair_partition(view, bucket, read_extents, P0)).end_offset == 30
+        assert (await repair_partition(view, bucket, read_extents, P0)).published.end_offset == 30
         await view.publish(S7, key, [flushed(20, 29, 0, key)])
-        assert await view.partition(P0) == await BucketLogs(bucket, read_extents).read_one(P0)
-        assert await repair_partition(view, bucket, read_extents, P1) == PublishedPartition(0, (), ())
+        assert await view.partition(P0) == (await BucketLogs(bucket, read_extents).read_one(P0)).published
+        assert await repair_partition(view, bucket, read_extents, P1) == NOTHING
+        assert await view.manifests() == {}
 
     run(body)
 

@@ -1,4 +1,4 @@
-"""The memory view and the Redis view answer alike, whatever calls come: extents, leaders and consumer offsets."""
+"""The memory view and the Redis view answer alike, whatever calls come and in whatever order."""
 
 import asyncio
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from infra.view.packing import (
 )
 from infra.view.port import OffsetChanges, OffsetRow, PublishedPartition
 from infra.view.redis_view import RedisView
-from tests.view.builders import P0, P1, SESSION, extent, flushed, producer
+from tests.view.builders import P0, P1, SESSION, TOPIC, extent, flushed, producer
 from tests.view.redis_server import RunningRedis, flush, running_redis
 
 epochs = st.integers(0, 3)
@@ -52,6 +52,10 @@ calls = st.one_of(
     st.tuples(st.just("clear_leader"), partitions, epochs),
     st.tuples(st.just("apply"), partitions, epochs, places, st.dictionaries(offset_keys, rows, max_size=2), places),
     st.tuples(st.just("reset"), partitions, epochs),
+    st.tuples(st.just("manifest"), partitions, places),
+    st.tuples(st.just("take"), segments, st.sampled_from(["one", "two"])),
+    st.tuples(st.just("give"), segments, st.sampled_from(["one", "two"])),
+    st.tuples(st.just("remove")),
 )
 
 
@@ -76,6 +80,14 @@ async def carry_out(view: Any, call: tuple[Any, ...]) -> Any:
                 return await view.apply_offsets(Lease(partition, SESSION, epoch), changes)
             case ("reset", partition, epoch):
                 return await view.reset_offsets(Lease(partition, SESSION, epoch))
+            case ("manifest", partition, version):
+                return await view.put_manifest(partition, version)
+            case ("take", name, owner):
+                return await view.take_work(name, owner, 60_000)
+            case ("give", name, owner):
+                return await view.give_work(name, owner)
+            case ("remove",):
+                return await view.remove_topic(TOPIC)
     except CauceError as error:
         return type(error)
     raise AssertionError(call)
@@ -86,6 +98,7 @@ async def everything(view: Any) -> Any:
         [await view.partition(one) for one in (P0, P1)],
         [await view.load_offsets(one) for one in (P0, P1)],
         await view.leaders(),
+        await view.manifests(),
         await view.generation(),
     ]
 
