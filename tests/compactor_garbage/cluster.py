@@ -471,7 +471,7 @@ class Oracle:
         """Every object that something needs now. Ledgers, fences and sessions of topics that are not gone are, too."""
         store = self._cluster.store
         gone = {one for one in self._cluster.topics if is_gone(store, one)}
-        needed = {key for key in store.keys() if key.split("/")[0] in ("topic-names", "sessions", "fences")}
+        needed = {key for key in store.keys("") if key.split("/")[0] in ("topic-names", "sessions", "fences")}
         for topic_id in self._cluster.topics - gone:
             for kind in ("topics", "epochs", "manifests", "releases"):
                 needed.update(store.keys(f"{kind}/{topic_id}/"))
