@@ -24,12 +24,12 @@ from compactor.gone_topics import GoneTopics
 from compactor.ledger_reader import Damage, LedgerReader
 from compactor.replace import Replacer
 from compactor.segment_memory import SegmentMemory
-from compactor.sweep import Listed, Stretch, Sweep
+from compactor.sweep import Listed, Stretch, Sweep, topic_of
 from infra.clock import Clock
 from infra.cluster.manifest_record import ManifestRecord
 from infra.cluster.topics import TopicLedger
 from infra.errors import BadStart, Corrupt, NotFound
-from infra.object_key import BatchSegmentKey, ProbeKey, RecordSegmentKey, ReleaseKey, TableKey
+from infra.object_key import BatchSegmentKey, ProbeKey, RecordSegmentKey
 from infra.partition import PartitionId
 from infra.segment.footer import read_extents
 from infra.store.port import ObjectStore
@@ -231,13 +231,7 @@ class Garbage:
 
 
 def _topics_in(stretch: Stretch) -> set[UUID]:
-    topics: set[UUID] = set()
-    for one in stretch.objects:
-        if isinstance(one.key, RecordSegmentKey | ReleaseKey):
-            topics.add(one.key.partition.topic_id)
-        elif isinstance(one.key, TableKey):
-            topics.add(one.key.topic_id)
-    return topics
+    return {topic_id for one in stretch.objects if (topic_id := topic_of(one.key)) is not None}
 
 
 def _other_size(one: Listed, partition: PartitionId, ledgers: Ledgers) -> list[Damage]:

@@ -4,9 +4,23 @@ Ledgers, fences and the cluster's own object are not gone through: they are kept
 """
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from infra.errors import Corrupt
-from infra.object_key import BATCHES, PROBES, RECORDS, RELEASES, TABLES, ObjectKey, parse_key
+from infra.object_key import (
+    BATCHES,
+    PROBES,
+    RECORDS,
+    RELEASES,
+    TABLES,
+    EpochKey,
+    ManifestKey,
+    ObjectKey,
+    RecordSegmentKey,
+    ReleaseKey,
+    TableKey,
+    parse_key,
+)
 from infra.store.port import ObjectInfo, ObjectStore
 
 PREFIXES = tuple(sorted((BATCHES, PROBES, RECORDS, RELEASES, TABLES)))  # so in the order of keys
@@ -40,6 +54,16 @@ def recognise(info: ObjectInfo) -> Listed | None:
         return Listed(info, parse_key(info.key))
     except Corrupt:
         return None
+
+
+def topic_of(key: ObjectKey) -> UUID | None:
+    """The one topic that an object belongs to, other than by its ledger; None for what belongs to several or none."""
+    match key:
+        case EpochKey() | ManifestKey() | ReleaseKey() | RecordSegmentKey():
+            return key.partition.topic_id
+        case TableKey():
+            return key.topic_id
+    return None
 
 
 class Sweep:

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Protocol
 from uuid import UUID
 
 from infra.clock import Clock
@@ -32,15 +33,35 @@ from infra.object_key import (
 from infra.store.ledger import Ledger, LedgerEntry
 from infra.store.port import ObjectStore
 from infra.topic_config import check_deletable
-from infra.view.port import View
 
 _LEDGERS_AT_ONCE = 32
+
+
+class TopicView(Protocol):
+    """The part of the view that is told of topics."""
+
+    async def put_topic(self, topic_id: UUID, version: int, record: bytes) -> None:
+        """Tell a topic's newest ledger record; an older version than the known one changes nothing."""
+
+    async def topics(self) -> dict[UUID, tuple[int, bytes]]:
+        """All known topics."""
+
+
+class NoView:
+    """Stands for the view where there is only a bucket: nodes find in the bucket what they were not told."""
+
+    async def put_topic(self, topic_id: UUID, version: int, record: bytes) -> None:
+        """Nobody is told."""
+
+    async def topics(self) -> dict[UUID, tuple[int, bytes]]:
+        """None."""
+        return {}
 
 
 class TopicLedger:
     """Creates, changes and deletes topics: the bucket decides, then the view is told. Keeps nothing."""
 
-    def __init__(self, store: ObjectStore, view: View, clock: Clock) -> None:
+    def __init__(self, store: ObjectStore, view: TopicView, clock: Clock) -> None:
         self._store = store
         self._view = view
         self._clock = clock
@@ -108,8 +129,7 @@ class TopicLedger:
             names = Ledger(self._store, topic_name_ledger(record.name))
             last = await names.last()
             if last is None or TopicNameRecord.decode(last.body, str(names)) != held:  # else half done already
-                if last is not None:
-                    await self._check_name_is_free(record.name, last)
+                await self._check_name_is_free_again(record.name, last)
                 try:
                     await names.append(last.number + 1 if last else 0, held.encode())
                 except Exists:
@@ -175,6 +195,14 @@ class TopicLedger:
         for topic_id, (version, record) in (await self._read_many(behind)).items():
             await self._view.put_topic(topic_id, version, record.encode())
         return len(behind)
+
+    async def _check_name_is_free_again(self, name: str, last: LedgerEntry | None) -> None:
+        try:
+            if last is not None:
+                await self._check_name_is_free(name, last)
+        except Refused as refused:
+            taken = f"another topic has the name {name!r} by now: delete that one first"
+            raise Refused(refused.code, taken) from None
 
     async def _check_name_is_free(self, name: str, last: LedgerEntry) -> None:
         held = TopicNameRecord.decode(last.body, f"name of topic {name!r}")
