@@ -10,8 +10,10 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 from uuid import UUID
 
+from compactor.bucket_check import BucketCheck, CheckReport
 from compactor.garbage_limits import GarbageLimits
 from compactor.reconcile import Garbage, GarbageReport
 from compactor.replace import Replacer
@@ -22,7 +24,7 @@ from infra.cluster.manifest_record import ManifestRecord, RecordSegment
 from infra.cluster.records import EpochRecord
 from infra.cluster.topics import TopicLedger
 from infra.errors import Exists, NotFound, Refused
-from infra.object_key import BatchSegmentKey, EpochKey, ProbeKey, RecordSegmentKey, new_ulid
+from infra.object_key import BatchSegmentKey, EpochKey, ProbeKey, RecordSegmentKey, new_ulid, parse_key
 from infra.partition import Lease, PartitionId, SessionId
 from infra.records.batch import stamp
 from infra.segment.batch_segment import SegmentPart, build_batch_segment
@@ -344,6 +346,10 @@ class SmallCluster:
                 self.collectors[at] = await self.collector("ab"[at])
             raise
 
+    async def check(self) -> CheckReport:
+        """What `cauce bucket check` finds; record segments are not real here, so their footers are what keys say."""
+        return await BucketCheck(self.store, self.ledger, read_record_footer=_footer_by_key).run()
+
     async def minutes(self) -> None:
         self.clock.seconds += 60 * self.random.randint(1, 40)
 
@@ -367,6 +373,12 @@ class SmallCluster:
     def _some_led(self) -> PartitionId | None:
         led = sorted(one for one in self.led if is_alive(self.store, one.topic_id))
         return self.random.choice(led) if led else None
+
+
+async def _footer_by_key(store: object, key: str) -> Any:
+    parsed = parse_key(key)
+    assert isinstance(parsed, RecordSegmentKey)
+    return parsed
 
 
 class _Expected:

@@ -63,6 +63,7 @@ async def _settle(cluster: SmallCluster, oracle: Oracle) -> None:
         oracle.check_readable()
     cluster.discover()
     there = set(cluster.store.keys())
+    assert (await cluster.check()).findings == ()
     assert there == oracle.needed(), (sorted(there - oracle.needed()), sorted(oracle.needed() - there))
 
 

@@ -260,7 +260,7 @@ def test_a_deleted_topic_can_be_undeleted_until_it_is_purged_and_then_leaves_not
         cluster.clock.seconds += 1
         assert (await garbage.run()).purged == (partition.topic_id,)
         assert set(await garbage._view.topics()) == {partition.topic_id}
-        for _ in range(4):
+        for _ in range(6):
             cluster.clock.seconds += GRACE
             await garbage.run()
         assert {key.split("/")[0] for key in cluster.store.keys("")} <= {"topic-names", "fences"}
