@@ -11,15 +11,35 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from compactor.bucket_check import CheckReport, Finding
-from compactor.garbage import Ledgers, may_yet_be_named
+from compactor.garbage import Ledgers
+from compactor.unnamed_segments import UnnamedSegments
 from infra.clock import Clock
-from infra.cluster.manifest import ManifestLedger
+from infra.cluster.manifest import Manifest, ManifestLedger
 from infra.cluster.manifest_record import ManifestRecord
 from infra.cluster.topics import TopicLedger
 from infra.errors import Exists
 from infra.object_key import RecordSegmentKey, TopicKey, parse_key
 from infra.partition import PartitionId
+from infra.segment.footer import read_extents
 from infra.store.port import ObjectStore
+
+
+class _LedgerAlone:
+    """Changes manifests where there is only a bucket: nodes read the ledger."""
+
+    def __init__(self, ledger: ManifestLedger) -> None:
+        self._ledger = ledger
+
+    async def read(self, partition: PartitionId) -> Manifest:
+        """The newest manifest."""
+        return await self._ledger.read(partition)
+
+    async def replace(self, partition: PartitionId, manifest: Manifest, record: ManifestRecord) -> Manifest | None:
+        """Make one change; None when another was faster."""
+        try:
+            return await self._ledger.append(partition, manifest, record)
+        except Exists:
+            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +59,7 @@ class BucketMend:
     ) -> None:
         self._store = store
         self._topics = topics
-        self._manifests = ManifestLedger(store)
+        self._unnamed = UnnamedSegments(store, _LedgerAlone(ManifestLedger(store)), read_extents)
         self._clock = clock
         self._grace_ms = grace_ms
         self._undelete_ms = undelete_ms
@@ -84,18 +104,11 @@ class BucketMend:
                 await self._topics.give_back(state.record.name, topic_id, state.version)
 
     async def _deletable(self, partition: PartitionId, segments: Iterable[Finding], ledgers: Ledgers) -> list[str]:
-        keys = [one.key for one in segments]
         known = ledgers.partitions.get(partition)
-        if known is None or not any(may_yet_be_named(one.modified_ms, known) for one in segments):
-            return keys
-        manifest = await self._manifests.read(partition)
-        if manifest.version != known.version:
-            return []
-        try:
-            await self._manifests.append(partition, manifest, ManifestRecord(manifest.log_start_offset))
-        except Exists:
-            return []
-        return keys
+        if known is None:
+            return [one.key for one in segments]
+        made = {key: one.modified_ms for one in segments if isinstance(key := parse_key(one.key), RecordSegmentKey)}
+        return await self._unnamed.deletable(partition, made, known)
 
     async def _delete_ledger(self, entries: Sequence[str]) -> list[str]:
         await self._store.delete(entries[:-1])

@@ -112,15 +112,16 @@ class LedgerReader:
         while leaping:
             leaping = False
             async for info in self._store.list(prefix, start_after=start_after):
-                ledger, _, number = info.key.rpartition("/")
+                if not _is_ours(info.key):
+                    continue
+                ledger = info.key.rpartition("/")[0]
                 first, known = ledger not in newest, before.get(ledger, 0)
                 newest[ledger] = info
-                if first and number.isdecimal() and int(number) + _PAGE <= known:
+                if first and ledger_number(ledger, info.key) + _PAGE <= known:
                     leaping, start_after = True, ledger_key(ledger, known - 1)
                     break
-        ours = {ledger: info for ledger, info in newest.items() if _is_ours(info.key)}
-        self._numbers[prefix] = {ledger: ledger_number(ledger, info.key) for ledger, info in ours.items()}
-        return ours
+        self._numbers[prefix] = {ledger: ledger_number(ledger, info.key) for ledger, info in newest.items()}
+        return newest
 
     # topics
 
@@ -159,6 +160,9 @@ class LedgerReader:
         self, partition: PartitionId, epoch: _Newest | None, manifest: _Newest | None
     ) -> PartitionLedgers | None:
         known = self._partitions.setdefault(partition, _Partition())
+        if (manifest.number if manifest else -1) < known.manifest.version:
+            self.damaged.append(Damage(manifest_ledger(partition), "its newest records are gone"))
+            return None
         if epoch is not None and epoch.number != known.epoch:
             record = await self._whole(epoch_ledger(partition), read_epoch, self._store, partition, epoch.number)
             if record is None:

@@ -4,10 +4,6 @@ The order is what makes it safe: objects are listed, then footers are read, then
 then each verdict is noted. Only what this process has seen dead for the whole grace goes, so whoever read an older
 manifest has had that long to finish. A verdict is made anew in the very cycle that deletes.
 
-A record segment that no manifest record names may be the output of a compactor that is slow. Unless the newest manifest
-record was made after that segment was PUT, an unchanged one is appended first, to the version it was judged by: plans
-on older versions are refused from then on, and another compactor's success at that very moment keeps the segment.
-
 Work is bounded in each cycle and goes on where it stopped. Two at once do no harm: deletes are repeatable, and both
 judge for themselves.
 """
@@ -18,15 +14,15 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from compactor.garbage import DeadSince, ExtentSpan, Ledgers, may_yet_be_named, record_segment_is_dead
+from compactor.garbage import DeadSince, ExtentSpan, Ledgers, record_segment_is_dead
 from compactor.garbage_limits import GarbageLimits
 from compactor.gone_topics import GoneTopics
 from compactor.ledger_reader import Damage, LedgerReader
 from compactor.replace import Replacer
 from compactor.segment_memory import SegmentMemory
 from compactor.sweep import Listed, Stretch, Sweep, topic_of
+from compactor.unnamed_segments import UnnamedSegments
 from infra.clock import Clock
-from infra.cluster.manifest_record import ManifestRecord
 from infra.cluster.topics import TopicLedger
 from infra.errors import BadStart, Corrupt, NotFound
 from infra.object_key import BatchSegmentKey, ProbeKey, RecordSegmentKey
@@ -78,11 +74,11 @@ class Garbage:
         self._store = store
         self._view = view
         self._clock = clock
-        self._replacer = replacer
         self._limits = limits
         self._owner = owner
         self._read_extents = read_extents
         self._named_by_tables = named_by_tables
+        self._unnamed = UnnamedSegments(store, replacer, read_extents)
         topics = TopicLedger(store, view, clock)
         self._sweep = Sweep(store)
         self._ledgers = LedgerReader(store, topics)
@@ -192,16 +188,12 @@ class Garbage:
 
     async def _deletable(self, partition: PartitionId, segments: Sequence[Listed], ledgers: Ledgers) -> list[str]:
         """Those record segments of a partition that nobody can bring in any more and no table names."""
-        keys = [one.info.key for one in segments]
         known = ledgers.partitions.get(partition)
         if known is None:
-            return keys if ledgers.is_gone(partition.topic_id) else []
-        if any(may_yet_be_named(one.info.modified_ms, known) for one in segments):
-            manifest = await self._replacer.read(partition)
-            record = ManifestRecord(manifest.log_start_offset)
-            if manifest.version != known.version or await self._replacer.replace(partition, manifest, record) is None:
-                return []
-        if self._named_by_tables is None:
+            return [one.info.key for one in segments] if ledgers.is_gone(partition.topic_id) else []
+        made = {one.key: one.info.modified_ms for one in segments if isinstance(one.key, RecordSegmentKey)}
+        keys = await self._unnamed.deletable(partition, made, known)
+        if not keys or self._named_by_tables is None:
             return keys
         named = await self._named_by_tables(partition.topic_id)
         return [key for key in keys if key not in named]

@@ -140,6 +140,7 @@ class SmallCluster:
         self.slow: list[Slow] = []
         self.sequences: dict[SessionId, int] = {}
         self.sessions = 0
+        self.session: SessionId | None = None
         self.reports: list[GarbageReport] = []
 
     async def start(self) -> "SmallCluster":
@@ -186,9 +187,23 @@ class SmallCluster:
 
     # leaders
 
-    def _new_session(self) -> SessionId:
-        self.sessions += 1
-        return SessionId(1 + self.sessions % 3, self.sessions)
+    def _own_session(self) -> SessionId:
+        """The claimant's: the last one, or a new one."""
+        if self.session is None or self.random.random() < 0.5:
+            self.sessions += 1
+            self.session = SessionId(1 + self.sessions % 3, self.sessions)
+        return self.session
+
+    async def _fence(self, session: SessionId) -> None:
+        """It is over for all its partitions; some leaders do not know yet."""
+        if session == self.session:
+            self.session = None
+        over = [one for one, led in self.led.items() if led.session == session]
+        for partition in over:
+            led = self.led.pop(partition)
+            if self.random.random() < 0.5:
+                self.old.append((partition, led))
+        await create_fence(self.store, session, session)
 
     async def lead(self) -> None:
         """Take over a partition; the leader before may not know it."""
@@ -198,7 +213,7 @@ class SmallCluster:
         before = self.led.pop(partition, None)
         if before is not None and self.random.random() < 0.5:
             self.old.append((partition, before))
-        session = self._new_session()
+        session = self._own_session()
         epoch = (await last_epochs(self.store, partition.topic_id)).get(partition)
         if epoch is None:
             record = EpochRecord(session, 0, "object", False, None)
@@ -209,7 +224,8 @@ class SmallCluster:
         last = await read_epoch(self.store, partition, epoch)
         if self.random.random() < 0.3:
             await create_release(self.store, Lease(partition, last.session, epoch))
-        await create_fence(self.store, last.session, session)
+        elif last.session != session:
+            await self._fence(last.session)
         manifest = await self.manifests.read(partition)
         found = [one for one in await self._found() if one.extent.partition == partition]
         chained = chain_log(last.chain(epoch), found, floor=manifest.floor)
@@ -224,10 +240,11 @@ class SmallCluster:
             self.acknowledged[partition] = max(end, self.acknowledged.get(partition, 0))
 
     async def flush(self) -> None:
-        """A leader's flush of several partitions; what is acknowledged must stay readable."""
-        chosen = [one for one in sorted(self.led) if self.random.random() < 0.7]
-        if chosen:
-            session = self.led[chosen[0]].session
+        """A node's flush of several partitions; what is acknowledged must stay readable."""
+        sessions = sorted({led.session for led in self.led.values()})
+        session = self.random.choice(sessions) if sessions else None
+        chosen = [one for one in sorted(self.led) if self.led[one].session == session and self.random.random() < 0.8]
+        if session is not None and chosen:
             parts = [(one, self.led[one], self.random.randrange(1, 9)) for one in chosen]
             for (partition, led, _), flushed in zip(parts, await self._put(session, parts), strict=True):
                 if self.led.get(partition) is led:  # else its fence is found, and nothing acknowledged
@@ -369,6 +386,16 @@ class SmallCluster:
     def _some_partition(self) -> PartitionId | None:
         alive = sorted(one for one in self.topics if is_alive(self.store, one))
         return PartitionId(self.random.choice(alive), self.random.randrange(PARTITIONS)) if alive else None
+
+    async def lead_all(self) -> None:
+        """Every partition of every topic that is there has a leader."""
+        while any(
+            PartitionId(one, number) not in self.led
+            for one in self.topics
+            if is_alive(self.store, one)
+            for number in range(PARTITIONS)
+        ):
+            await self.lead()
 
     def _some_led(self) -> PartitionId | None:
         led = sorted(one for one in self.led if is_alive(self.store, one.topic_id))

@@ -53,6 +53,7 @@ async def run_history(steps: Sequence[Step], seed: int) -> SmallCluster:
 
 async def _settle(cluster: SmallCluster, oracle: Oracle) -> None:
     cluster.clock.seconds += UNDELETE_MS / 1000
+    await cluster.lead_all()
     for _ in range(12):
         cluster.clock.seconds += GRACE_MS / 1000
         for collector in cluster.collectors:

@@ -9,11 +9,13 @@ import pytest
 
 from compactor.reconcile import Garbage
 from compactor.replace import Replacer
+from compactor.unnamed_segments import UnnamedSegments
 from infra.cluster.manifest_record import ManifestRecord
 from infra.errors import Exists
 from infra.object_key import BatchSegmentKey, ProbeKey, RecordSegmentKey
 from infra.partition import PartitionId, SessionId
-from tests.compactor_garbage.cluster import GRACE_MS, LIMITS, UNDELETE_MS, SmallCluster
+from infra.segment.footer import read_extents
+from tests.compactor_garbage.cluster import GRACE_MS, LIMITS, UNDELETE_MS, Crashed, SmallCluster, is_alive
 
 ULID = "0" * 26
 GRACE = GRACE_MS / 1000
@@ -126,7 +128,8 @@ def test_a_record_segment_that_is_named_at_the_last_moment_stays() -> None:
                 await cluster.manifests.append(partition, manifest, record)
                 return await super().read(partition)
 
-        garbage._replacer = FasterCompactor(cluster.manifests, cluster.view)
+        replacer = FasterCompactor(cluster.manifests, cluster.view)
+        garbage._unnamed = UnnamedSegments(cluster.store, replacer, read_extents)
         assert (await garbage.run()).deleted == ()
         assert added.key in cluster.store.keys("")
 
@@ -224,6 +227,79 @@ def test_a_manifest_that_cannot_be_read_keeps_its_partition() -> None:
             assert (await garbage.run()).damaged
             cluster.clock.seconds += GRACE
         assert set(cluster.store.keys()) == stays
+
+    run(scenario)
+
+
+def test_manifests_that_were_removed_by_hand_cost_no_record_segment() -> None:
+    async def scenario(cluster: SmallCluster, garbage: Garbage) -> None:
+        partition = await a_topic(cluster)
+        await flushed(cluster, partition)
+        first = await compacted(cluster, partition)
+        await garbage.run()
+        cluster.clock.seconds += GRACE
+        assert (await garbage.run()).deleted  # the batch segment
+        await flushed(cluster, partition)
+        second = await compacted(cluster, partition)
+        await garbage.run()
+        newest = cluster.store.keys("manifests/")[-1]
+        body = await cluster.store.get(newest)
+        await cluster.store.delete([newest])
+        assert "its newest records are gone" in (await garbage.run()).damaged[0].problem
+        cluster.clock.seconds += 2 * GRACE
+        await garbage.run()
+        await cluster.store.create(newest, body)
+        assert not (await garbage.run()).damaged
+        await cluster.store.delete(cluster.store.keys("manifests/"))
+        for collector in (garbage, cluster.collectors[1]):
+            for _ in range(3):
+                cluster.clock.seconds += GRACE
+                await collector.run()
+        assert first in cluster.store.keys("records/")  # no batch segment has its records any more
+        assert second in cluster.store.keys("records/") or cluster.store.keys("batches/")
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("prefix", ["manifests", "epochs", "topics"])
+def test_an_object_of_somebody_elses_among_a_ledgers_changes_nothing(prefix: str) -> None:
+    async def scenario(cluster: SmallCluster, garbage: Garbage) -> None:
+        partition = await a_topic(cluster)
+        await flushed(cluster, partition)
+        await compacted(cluster, partition)
+        await flushed(cluster, partition)
+        ledger = cluster.store.keys(f"{prefix}/")[-1].rpartition("/")[0]
+        await cluster.store.create(f"{ledger}/zzz", b"mine")
+        await cluster.store.create(f"{ledger}/0", b"mine")
+        stays = set(cluster.store.keys()) - {cluster.store.keys("batches/")[0]}
+        for _ in range(4):
+            await garbage.run()
+            cluster.clock.seconds += GRACE
+        assert set(cluster.store.keys()) == stays
+
+    run(scenario)
+
+
+def test_a_purged_topic_gives_its_name_back_and_its_ledger_outlives_its_objects_by_a_grace() -> None:
+    async def scenario(cluster: SmallCluster, garbage: Garbage) -> None:
+        partition = await a_topic(cluster)
+        await flushed(cluster, partition)
+        cluster.store.dies_in = 3  # the topic is deleted, its name not given back
+        with pytest.raises(Crashed):
+            await cluster.ledger.delete(partition.topic_id)
+        cluster.store.dies_in = None
+        assert not is_alive(cluster.store, partition.topic_id)
+        assert await cluster.ledger.holders() == {partition.topic_id}
+        cluster.clock.seconds += UNDELETE_MS / 1000
+        lived = 0
+        for _ in range(30):
+            await garbage.run()
+            kinds = {key.split("/")[0] for key in cluster.store.keys("")}
+            lived += "topics" in kinds and "epochs" not in kinds
+            cluster.clock.seconds += GRACE / 4
+        assert "topics" not in kinds
+        assert lived >= 4
+        assert await cluster.ledger.holders() == set()
 
     run(scenario)
 
