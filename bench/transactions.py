@@ -1,77 +1,75 @@
-"""Card transactions as JSON, the same for the same seed: what the benchmarks of history write and read."""
+"""Realistic card transactions as JSON, made from a seed: the records of the history benchmark, columns at a time.
+
+The same (seed, partition, offset) always gives the same record, so whoever reads a topic back can make the whole of it
+again and compare. One transaction is about 200 bytes; accounts and merchants are skewed as real ones are.
+"""
+
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from infra.records.columns import RECORDS
-
-_START_MS = 1_767_225_600_000  # 2026-01-01
-_STEP_MS = 40  # between two transactions, in the mean
-_ACCOUNTS = 200_000
-_MERCHANTS = 5_000
-_CURRENCIES = np.array(["EUR", "USD", "GBP", "CHF", "SEK", "PLN"])
-_CURRENCY_SHARES = (0.55, 0.25, 0.1, 0.04, 0.03, 0.03)
-_STATUSES = np.array(["approved", "declined", "pending", "reversed"])
-_STATUS_SHARES = (0.91, 0.05, 0.03, 0.01)
-_CATEGORIES = np.array(["grocery", "fuel", "travel", "restaurant", "online", "pharmacy", "electronics", "clothing"])
-_COUNTRIES = np.array(["DE", "FR", "ES", "IT", "US", "GB", "CH", "SE", "PL", "NL"])
-_HEX_DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
+CHUNK = 100_000  # records made at a time: the unit of randomness
+_FIRST_MS = 1_735_689_600_000  # 2025-01-01T00:00:00Z
+_STEP_MS = 40  # mean time between two records of a partition
+_ACCOUNTS, _MERCHANTS = 200_000, 5_000
+_CURRENCIES = ("EUR", "USD", "GBP", "JPY", "CHF", "SEK", "PLN", "BRL")
+_STATUSES = ("approved", "approved", "approved", "approved", "approved", "approved", "declined", "reversed")
+_CHANNELS = ("pos", "ecommerce", "atm", "transfer")
 
 
-def transactions(count: int, *, seed: int = 1, first: int = 0) -> pa.Table:
-    """`count` records (RECORDS) from offset `first` on; about 330 bytes each, the account is the key."""
-    chance = np.random.default_rng((seed, first))
-    times = _START_MS + _STEP_MS * first + np.cumsum(chance.poisson(_STEP_MS, count))
-    accounts = _words("ACC-", (chance.pareto(1.2, count) * 900).astype(np.int64) % _ACCOUNTS, 8)
-    merchants = chance.zipf(1.3, count) % _MERCHANTS
-    fields = {
-        "id": _hex(chance, count, 16),
-        "account": accounts,
-        "merchant": _words("MER-", merchants, 6),
-        "merchant_name": _words("Merchant No. ", merchants, 0),
-        "category": pa.array(_CATEGORIES[merchants % len(_CATEGORIES)]),
-        "country": pa.array(_COUNTRIES[merchants % len(_COUNTRIES)]),
-        "amount": _amounts(chance, count),
-        "currency": pa.array(chance.choice(_CURRENCIES, count, p=_CURRENCY_SHARES)),
-        "time": pc.strftime(pa.array(times, pa.timestamp("ms", "UTC")), "%Y-%m-%dT%H:%M:%SZ"),
-        "status": pa.array(chance.choice(_STATUSES, count, p=_STATUS_SHARES)),
-        "terminal": _words("T", chance.integers(0, 40_000, count), 5),
-        "sequence": pa.array(np.arange(first, first + count)).cast(pa.string()),
-    }
-    columns = [
-        pa.array(np.arange(first, first + count)),
-        pa.array(times, pa.timestamp("ms", "UTC")),
-        accounts.cast(pa.binary()),
-        _json(fields).cast(pa.binary()),
-        pa.ListArray.from_arrays(np.zeros(count + 1, np.int32), pa.array([], RECORDS.field("headers").type.value_type)),
-    ]
-    return pa.table(columns, schema=RECORDS)
+def transactions(seed: int, partition: int, count: int) -> Iterator[pa.Table]:
+    """The first `count` records of a partition in chunks: columns offset, timestamp (ms), key, value (binary)."""
+    for first in range(0, count, CHUNK):
+        yield _chunk(seed, partition, first).slice(0, min(CHUNK, count - first))
 
 
-def _json(fields: dict[str, pa.Array]) -> pa.Array:
-    parts: list[pa.Array | str] = []
-    for name, values in fields.items():
-        quote = "" if name in ("amount", "sequence") else '"'
-        parts += [f'{"," if parts else "{"}"{name}":{quote}', values, quote]
-    return pc.binary_join_element_wise(*parts, "}", "")
-
-
-def _words(prefix: str, numbers: np.ndarray, digits: int) -> pa.Array:
-    padded = pc.utf8_lpad(pa.array(numbers).cast(pa.string()), digits, "0")
-    return pc.binary_join_element_wise(prefix, padded, "")
-
-
-def _amounts(chance: np.random.Generator, count: int) -> pa.Array:
-    cents = (chance.lognormal(8.0, 1.1, count)).astype(np.int64) + 50
-    fraction = pc.utf8_lpad(pa.array(cents % 100).cast(pa.string()), 2, "0")
-    return pc.binary_join_element_wise(pa.array(cents // 100).cast(pa.string()), fraction, ".")
-
-
-def _hex(chance: np.random.Generator, count: int, size: int) -> pa.Array:
-    digits = _HEX_DIGITS[chance.integers(0, 16, count * size, np.uint8)]
-    return (
-        pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), count, [None, pa.py_buffer(digits)])
-        .cast(pa.binary())
-        .cast(pa.string())
+def _chunk(seed: int, partition: int, first: int) -> pa.Table:
+    random = np.random.default_rng((seed, partition, first))
+    offsets = np.arange(first, first + CHUNK, dtype=np.int64)
+    times = _FIRST_MS + offsets * _STEP_MS + random.integers(0, _STEP_MS, CHUNK)
+    accounts = (_ACCOUNTS * random.random(CHUNK) ** 2).astype(np.int64)
+    merchants = (_MERCHANTS * random.random(CHUNK) ** 3).astype(np.int64)
+    cents = np.minimum(random.lognormal(7.6, 1.4, CHUNK).astype(np.int64) + 1, 99_999_999)
+    account = _join("acc-", _digits(accounts, 8))
+    value = _join(
+        '{"id":"',
+        _digits(random.integers(0, 10**15, CHUNK), 16),
+        '","account":"',
+        account,
+        '","merchant":"mrc-',
+        _digits(merchants, 6),
+        '","amount":',
+        pa.array(cents // 100).cast(pa.string()),
+        ".",
+        _digits(cents % 100, 2),
+        ',"currency":"',
+        _pick(_CURRENCIES, random),
+        '","time":"',
+        pc.strftime(pa.array(times, pa.timestamp("ms", "UTC")), "%Y-%m-%dT%H:%M:%SZ"),
+        '","channel":"',
+        _pick(_CHANNELS, random),
+        '","status":"',
+        _pick(_STATUSES, random),
+        '"}',
     )
+    columns = {
+        "offset": pa.array(offsets),
+        "timestamp": pa.array(times, pa.timestamp("ms", "UTC")),
+        "key": account.cast(pa.binary()),
+        "value": value.cast(pa.binary()),
+    }
+    return pa.table(columns)
+
+
+def _digits(numbers: np.ndarray, width: int) -> pa.Array:
+    return pc.utf8_lpad(pa.array(numbers).cast(pa.string()), width, "0")
+
+
+def _pick(names: tuple[str, ...], random: np.random.Generator) -> pa.Array:
+    return pa.array(names).take(pa.array(random.integers(0, len(names), CHUNK)))
+
+
+def _join(*parts: "str | pa.Array") -> pa.Array:
+    return pc.binary_join_element_wise(*parts, "")

@@ -4,6 +4,7 @@
 <data>/lock         held by the running node
 <data>/wal/         the WAL
 <data>/bucket/      the folder bucket, unless another is named
+<data>/compactor/   record segments under way, of no worth once the compactor has ended
 <data>/redis/       the embedded Valkey's data, unless a Redis is named
 """
 

@@ -114,11 +114,11 @@ def _read_handlers(parts: NodeParts) -> Iterator[Handler]:
     sessions = FetchSessionCache(parts.clock, parts.settings["max.incremental.fetch.session.cache.slots"])
     yield FetchHandler(
         state,
-        Fetcher(leaders, parts.segments),
+        Fetcher(leaders, parts.catch_up),
         sessions,
         nodes=state.nodes,
         clock=parts.clock,
         observer=parts.read_metrics,
     )
-    yield ListOffsetsHandler(state, leaders, OffsetLookup(parts.segments))
+    yield ListOffsetsHandler(state, leaders, OffsetLookup(parts.catch_up))
     yield OffsetForLeaderEpochHandler(state, leaders)

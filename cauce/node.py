@@ -11,6 +11,8 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
+from cauce.compactor_metrics import CompactorMetrics
+from cauce.compactor_process import CompactorProcess
 from cauce.data_folder import DataFolder
 from cauce.handlers import registry_of
 from cauce.http import HealthServer
@@ -18,6 +20,7 @@ from cauce.leadership import Leadership
 from cauce.node_metrics import StateMetrics, store_observer
 from cauce.node_parts import NodeParts
 from cauce.wire_metrics import WireMetrics
+from compactor.document import Document
 from infra.clock import SYSTEM_CLOCK, Clock
 from infra.cluster.cluster import open_cluster
 from infra.cluster.session import NodeDescription
@@ -26,6 +29,7 @@ from infra.errors import BadStart, CauceError
 from infra.metrics import Metrics
 from infra.segment.footer import read_extents
 from infra.settings import Settings
+from infra.store.hedged import HedgedStore
 from infra.store.open import open_store
 from infra.store.port import ObjectStore
 from infra.store.probe import probe_store
@@ -55,6 +59,7 @@ class Node:
         self._failure: BaseException | None = None
         self._http: HealthServer | None = None
         self._ready = False
+        self._redis = ""  # URL
         self.node_id = -1
         self.endpoints: dict[str, str] = {}  # listener name → "host:port" as clients are told
 
@@ -95,9 +100,9 @@ class Node:
         self._folder.lock()
         self._stack.callback(self._folder.unlock)
         store = self._open_store()
-        _, redis_url = await asyncio.gather(probe_store(store, settings.bucket, self._clock), self._redis_url())
+        _, self._redis = await asyncio.gather(probe_store(store, settings.bucket, self._clock), self._redis_url())
         cluster = await open_cluster(store, self._clock)
-        view = RedisView(redis_url, cluster.cluster_id, clock=self._clock)
+        view = RedisView(self._redis, cluster.cluster_id, clock=self._clock)
         self._stack.push_async_callback(view.close)
         recover = self._recover(view, store)
         await recover()
@@ -140,14 +145,13 @@ class Node:
             clock=self._clock,
             metrics=self._metrics,
             store=store,
-            cold_store=self._open_store(),
+            cold_store=HedgedStore(self._open_store()),
             view=view,
             state=state,
             wal=wal,
             repair=self._recover(view, store),
         )
-        self._stack.push_async_callback(parts.block_cache.close)
-        self._stack.push_async_callback(parts.segments.close)
+        self._stack.push_async_callback(parts.catch_up.close)
         self._stack.push_async_callback(server.close, _DRAIN_SECONDS)
         self._run(state.run(), "cluster state")  # goes on until leases are handed over: clients follow by it
         leadership = Leadership(parts, store, view, self._description(), self._folder.node_id(), self._fail)
@@ -159,6 +163,7 @@ class Node:
             self._registry.add(handler)
         self._run(parts.coordinator.run(), "expiry of offsets")
         await leadership.settle()
+        await self._start_compactor()
         await self._start_http(parts, leadership)
         await server.start()
         self._ready = True
@@ -192,6 +197,15 @@ class Node:
             roles=frozenset(self._settings["cauce.roles"]),
             ttl_seconds=self._settings["cauce.session.timeout.ms"] / 1000,
         )
+
+    async def _start_compactor(self) -> None:
+        if "compactor" not in self._settings["cauce.roles"]:
+            return
+        metrics = CompactorMetrics()
+        self._metrics.registry.register(metrics)
+        process = CompactorProcess(Document(self._settings, self.node_id, self._redis), metrics, self._clock)
+        await process.start()
+        self._stack.push_async_callback(process.stop)
 
     async def _start_http(self, parts: NodeParts, leadership: Leadership) -> None:
         address: str = self._settings["cauce.http"]

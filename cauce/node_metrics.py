@@ -126,11 +126,14 @@ class StateMetrics:
 
 
 def _timestamp_at(log: LogReader, offset: int) -> int:
-    """About when the record at `offset` was written: its batch's base timestamp, or its extent's greatest one."""
+    """About when the record at `offset` was written: its batch's base timestamp, or its segment's greatest one."""
     if offset >= log.tail_start_offset:
         batches = log.read_tail(offset, 1, log.high_watermark, True)
         if batches:
             return BatchHeader.parse(batches[0]).base_timestamp
+    for segment in log.record_segments_from(offset):
+        if segment.records:
+            return segment.max_timestamp
     for extent in log.extents_from(offset):
         return extent.max_timestamp
     return 0

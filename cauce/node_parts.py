@@ -32,9 +32,8 @@ from ingest.produced import TopicTarget
 from ingest.publish import Repair
 from ingest.segment_build import segment_builder
 from ingest.wal.writer import Wal
-from reader.block_cache import BlockCache
+from reader.catch_up import CatchUpReader
 from reader.log_source import LedLogs
-from reader.segment_reader import SegmentReader
 
 
 class CurrentSession:
@@ -98,8 +97,7 @@ class NodeParts:
         self.broker_configs = BrokerConfigLedger(store, view)
         self.manifest_ledger = ManifestLedger(store)
         self.producer_ids = ProducerIds(store, lambda: self.session.session)
-        self.block_cache = BlockCache(cold_store, capacity_bytes=settings["cauce.cache.bytes"])
-        self.segments = SegmentReader(cold_store, self.block_cache)
+        self.catch_up = CatchUpReader(cold_store, cache_bytes=settings["cauce.cache.bytes"])
         self._targets: dict[str, tuple[Topic, Mapping[str, str], TopicTarget]] = {}
         self.leaders = Leaders(
             wal=wal,
@@ -122,7 +120,7 @@ class NodeParts:
         self.coordinator = GroupCoordinator(
             directory=state,
             appender=self.leaders,
-            source=LedLogs(self.leaders, self.segments),
+            source=LedLogs(self.leaders, self.catch_up),
             view=view,
             guard=self.session,
             clock=clock,

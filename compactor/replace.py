@@ -59,6 +59,8 @@ class Replacer:
     async def at_least(self, partition: PartitionId, version: int) -> Manifest:
         """A manifest of that version or a later one: without a request when this process has seen one already."""
         known = self._known.get(partition)
+        if known is None and version >= 0:
+            known = self._known[partition] = await self._ledger.read_upto(partition, version)
         return known if known is not None and known.version >= version else await self.read(partition)
 
     def forget(self, partition: PartitionId) -> None:

@@ -5,6 +5,7 @@ that is given up is garbage; no manifest names it.
 """
 
 import asyncio
+import contextlib
 import mmap
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -21,6 +22,8 @@ from infra.segment.record_footer import SegmentFacts
 from infra.segment.record_segment import RecordSegmentWriter
 from infra.store.port import Buffer, ObjectStore
 
+LARGE_BYTES = 32 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Bench:
@@ -30,7 +33,7 @@ class Bench:
     folder: Path
     clock: Clock
     threads: Executor
-    puts: asyncio.Semaphore  # some stores' PUT takes the whole file into memory
+    puts: asyncio.Semaphore  # of large files: some stores' PUT takes the whole file into memory
 
 
 class SegmentOutput:
@@ -48,6 +51,7 @@ class SegmentOutput:
         self._writer: RecordSegmentWriter | None = None
         self._path: Path | None = None
         self._put: asyncio.Task[None] | None = None
+        self._sending: Path | None = None
         self._made: list[RecordSegment] = []
 
     @property
@@ -71,6 +75,7 @@ class SegmentOutput:
         segment, path = await loop.run_in_executor(self._bench.threads, self._close, last_offset, cleaned_ms)
         await self._settle()
         self._made.append(segment)
+        self._sending = path
         self._put = asyncio.create_task(self._send(segment.key, path))
         self._base_offset = last_offset + 1
 
@@ -101,8 +106,9 @@ class SegmentOutput:
         if self._writer is not None:
             self._writer.abandon()
             self._writer = None
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
+        for path in (self._path, self._sending):
+            if path is not None:
+                path.unlink(missing_ok=True)
 
     async def _settle(self) -> None:
         if self._put is not None:
@@ -110,11 +116,10 @@ class SegmentOutput:
             self._put = None
 
     async def _send(self, key: str, path: Path) -> None:
-        try:
-            async with self._bench.puts:
-                await self._bench.store.create(key, await asyncio.to_thread(_mapped, path))
-        finally:
-            await asyncio.to_thread(path.unlink, True)
+        body = await asyncio.to_thread(_mapped, path)
+        async with self._bench.puts if len(body) > LARGE_BYTES else contextlib.nullcontext():
+            await self._bench.store.create(key, body)
+        await asyncio.to_thread(path.unlink)
 
 
 def _mapped(path: Path) -> memoryview:

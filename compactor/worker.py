@@ -16,7 +16,7 @@ from compactor.replace import Replacer
 from compactor.schedule import Schedule
 from infra.clock import Clock
 from infra.cluster.state import ClusterState, Topic
-from infra.errors import CauceError
+from infra.errors import CauceError, Unavailable
 from infra.partition import PartitionId
 from infra.topic_config import TopicSettings
 from infra.view.port import View
@@ -72,6 +72,7 @@ class Worker:
         self._on_gone = on_gone
         self._seen: dict[PartitionId, tuple[int, int]] = {}  # end offset, manifest version
         self._stale = True  # the schedule is to follow the state
+        self._away = False
         state.on_change(self._changed)
 
     async def run(self) -> None:
@@ -109,10 +110,22 @@ class Worker:
     async def _turn(self, partition: PartitionId) -> None:
         try:
             news = await self._work(partition)
+        except Unavailable as error:
+            self._schedule.failed(partition, self._clock.monotonic())
+            self._is_away(error)
         except Exception as error:  # noqa: BLE001 (whatever is wrong with one partition must not stop the others)
             self._failed(partition, error)
         else:
             self._schedule.done(partition, self._clock.monotonic(), news=news)
+            self._is_away(None)
+
+    def _is_away(self, error: Unavailable | None) -> None:
+        """The store or the view does not answer, or does again: said once, not for each partition."""
+        if error is not None and not self._away:
+            log.warning("compaction waits: %s", error)
+        elif error is None and self._away:
+            log.warning("compaction goes on")
+        self._away = error is not None
 
     def _failed(self, partition: PartitionId, error: Exception) -> None:
         self._meter.add("failures")

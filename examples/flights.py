@@ -115,7 +115,7 @@ def consume(bootstrap: str, out: "multiprocessing.Queue[list[Read]]", stop: Any)
     ready = False
     try:
         while not stop.is_set():
-            batches = consumer.poll(timeout_ms=200).values()
+            batches = consumer.poll(timeout_ms=1_050).values()
             if not ready and consumer.assignment():
                 ready = True
                 out.put([])  # says that it has partitions: the flights may come

@@ -1,5 +1,6 @@
 """What leader epochs say of offsets: pure look-ups shared by Fetch, ListOffsets and OffsetForLeaderEpoch."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -21,10 +22,8 @@ def check_leader_epoch(log: LogReader, current_leader_epoch: int) -> None:
 
 def epoch_at(epochs: Sequence[EpochStart], offset: int) -> int:
     """The leader epoch that holds `offset`: the last one that starts at or below it; -1 when none does."""
-    for epoch in reversed(epochs):
-        if epoch.start_offset <= offset:
-            return epoch.leader_epoch
-    return UNDEFINED
+    following = bisect_right(epochs, offset, key=lambda epoch: epoch.start_offset)
+    return epochs[following - 1].leader_epoch if following else UNDEFINED
 
 
 def end_of_epoch(log: LogReader, leader_epoch: int) -> tuple[int, int]:

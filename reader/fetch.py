@@ -11,13 +11,10 @@ from infra.error_code import ErrorCode
 from infra.errors import CauceError, Corrupt, Unavailable
 from infra.ports import TailSource
 from infra.records.batch import BatchHeader
+from reader.catch_up import CatchUpReader
 from reader.faults import code_of
 from reader.fetch_pass import ColdRead, Fetched, FetchLimits, FetchPass, PartitionFetch
-from reader.fetch_plan import SegmentRead, plan_read
-from reader.segment_reader import SegmentReader
-
-_AHEAD_FETCHES = 4  # how many answers like this one a read-ahead covers: a store has latency and is wide
-_AHEAD_BYTES = 8 << 20  # at the most: what is read in vain must stay cheap
+from reader.fetch_plan import TailRead, plan_read
 
 _log = logging.getLogger(__name__)
 
@@ -32,13 +29,13 @@ class Fetcher:
     def __init__(
         self,
         tails: TailSource,
-        segments: SegmentReader,
+        catch_up: CatchUpReader,
         *,
         alone_seconds: float = 10.0,
         beside_hot_seconds: float = 0.1,
     ) -> None:
         self._tails = tails
-        self._segments = segments
+        self._catch_up = catch_up
         self._alone_seconds = alone_seconds
         self._beside_hot_seconds = beside_hot_seconds
         self._last_fault = ""
@@ -91,26 +88,26 @@ class Fetcher:
                 read.cancel()
 
     async def _read_one(self, cold: ColdRead) -> None:
+        ahead_bytes = self._catch_up.worth_ahead(cold.plan)
         try:
-            cold.answer.batches = await self._segments.read(cold.plan)
+            cold.answer.batches = await self._catch_up.read(cold.log, cold.plan)
         except Unavailable as error:
             self._report(f"the store is away from catch-up reads: {error}")
         except CauceError as error:
             self._report(f"{cold.log.partition} cannot be read at offset {cold.plan.offset}: {error}")
             cold.answer.fail(code_of(error))
         else:
-            self._read_ahead(cold)
+            self._read_ahead(cold, ahead_bytes)
 
-    def _read_ahead(self, cold: ColdRead) -> None:
+    def _read_ahead(self, cold: ColdRead, size: int) -> None:
         plan, batches = cold.plan, cold.answer.batches
         following = BatchHeader.parse(batches[-1]).next_offset if batches else plan.upto
         try:
-            size = min(_AHEAD_FETCHES * plan.max_bytes, _AHEAD_BYTES)
             ahead = plan_read(cold.log, following, size, plan.upto, at_least_one=True)
         except Corrupt:
             return  # whoever asks for it is told
-        if isinstance(ahead, SegmentRead):
-            self._segments.read_ahead(ahead)
+        if not isinstance(ahead, TailRead):
+            self._catch_up.read_ahead(ahead)
 
     def _report(self, fault: str) -> None:
         """Log a fault; clients ask again and again, so the same one is told once in a row."""

@@ -10,7 +10,7 @@ from infra.ports import LogReader, TailSource
 from infra.records.batch import BatchHeader
 from reader.epochs import check_leader_epoch, end_of_epoch
 from reader.faults import code_of
-from reader.fetch_plan import SegmentRead, TailRead, check_offset, plan_read
+from reader.fetch_plan import RecordRead, SegmentRead, TailRead, check_offset, plan_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class ColdRead:
 
     log: LogReader
     answer: Fetched
-    plan: SegmentRead
+    plan: RecordRead | SegmentRead
 
 
 class FetchPass:

@@ -6,58 +6,72 @@ While a look-up waits for the store, the log goes on: extents are published, the
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from infra.cluster.manifest_record import RecordSegment
+from infra.errors import NotFound
 from infra.ports import LogReader
 from infra.records.batch import BatchHeader
 from infra.segment.extent import Extent
+from reader.catch_up import CatchUpReader
 from reader.fetch_plan import extents_at
-from reader.segment_reader import SegmentReader
+from reader.record_lookup import Found, RecordLookup
 
 _TAIL_STEP_BYTES = 4 << 20  # bytes of tail looked at in one go
 
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A record's place: offset and timestamp (ms)."""
-
-    offset: int
-    timestamp: int
+_Piece = RecordSegment | Extent | list[memoryview]
 
 
 class OffsetLookup:
-    """Looks in extents below the tail first, then in the tail: offsets ascend that way.
+    """Looks in record segments first, then in the extents above them, then in the tail: offsets ascend that way.
 
     Raises what reading segments raises. Whether the log is still led is for the caller to see.
     """
 
-    def __init__(self, segments: SegmentReader) -> None:
-        self._segments = segments
+    def __init__(self, catch_up: CatchUpReader) -> None:
+        self._segments = catch_up.segments
+        self._records = RecordLookup(catch_up.records)
 
     async def at_or_after(self, log: LogReader, timestamp: int, upto: int) -> Found | None:
         """The first record below `upto` whose timestamp is at or after `timestamp`; None when there is none."""
-        for piece in _pieces(log, upto):
-            if isinstance(piece, Extent):
-                found = await self._in_extent(log, piece, timestamp, upto)
-            else:
-                late = (batch for batch in piece if BatchHeader.parse(batch).max_timestamp >= timestamp)
-                found = await self._in_batches(log, late, timestamp, upto)
-                await asyncio.sleep(0)  # a long tail must not hold up the loop
-            if found is not None:
-                return found
+        try:
+            for piece in _pieces(log, upto):
+                found = await self._in_piece(log, piece, timestamp, upto)
+                if found is not None:
+                    return found
+        except NotFound:
+            log.suspect_manifest()
+            raise
         return None
 
     async def greatest(self, log: LogReader, upto: int) -> Found | None:
         """The first record that carries the greatest timestamp below `upto`; None when no record carries one."""
         best = -1
-        for piece in _pieces(log, upto):
-            if isinstance(piece, Extent):
-                best = max(best, await self._greatest_in_extent(log, piece, upto, best))
-            else:
-                for batch in piece:
-                    best = max(best, await self._greatest_in_batch(log, batch, best))
-                await asyncio.sleep(0)
+        try:
+            for piece in _pieces(log, upto):
+                best = max(best, await self._greatest_in_piece(log, piece, upto, best))
+        except NotFound:
+            log.suspect_manifest()
+            raise
         return await self.at_or_after(log, best, upto) if best >= 0 else None
+
+    async def _in_piece(self, log: LogReader, piece: _Piece, timestamp: int, upto: int) -> Found | None:
+        if isinstance(piece, RecordSegment):
+            return await self._records.at_or_after(log, piece, timestamp, upto)
+        if isinstance(piece, Extent):
+            return await self._in_extent(log, piece, timestamp, upto)
+        await asyncio.sleep(0)  # a long tail must not hold up the loop
+        late = (batch for batch in piece if BatchHeader.parse(batch).max_timestamp >= timestamp)
+        return await self._in_batches(log, late, timestamp, upto)
+
+    async def _greatest_in_piece(self, log: LogReader, piece: _Piece, upto: int, best: int) -> int:
+        if isinstance(piece, RecordSegment):
+            return await self._records.greatest(log, piece, upto, best)
+        if isinstance(piece, Extent):
+            return await self._greatest_in_extent(log, piece, upto, best)
+        await asyncio.sleep(0)
+        for batch in piece:
+            best = max(best, await self._greatest_in_batch(log, batch, best))
+        return best
 
     async def _in_extent(self, log: LogReader, extent: Extent, timestamp: int, upto: int) -> Found | None:
         if extent.max_timestamp < timestamp:
@@ -105,8 +119,8 @@ class OffsetLookup:
         return max((record.timestamp for record in records if record.offset >= log.log_start_offset), default=-1)
 
 
-def _pieces(log: LogReader, upto: int) -> Iterator[Extent | list[memoryview]]:
-    """The log below `upto` in order: extents, then batches of the tail, as it is at each step."""
+def _pieces(log: LogReader, upto: int) -> Iterator[_Piece]:
+    """The log below `upto` in order: record segments, extents, then batches of the tail, as it is at each step."""
     offset = log.log_start_offset
     while offset < upto:
         offset = max(offset, log.log_start_offset)
@@ -116,9 +130,13 @@ def _pieces(log: LogReader, upto: int) -> Iterator[Extent | list[memoryview]]:
                 return
             yield batches
             offset = BatchHeader.parse(batches[-1]).next_offset
-            continue
-        for extent in extents_at(log, offset):
-            if extent.base_offset > offset or extent.base_offset >= min(upto, log.tail_start_offset):
-                break
-            yield extent
-            offset = max(offset, extent.last_offset + 1)
+        elif offset < log.records_end:
+            segment = log.record_segments_from(offset)[0]
+            yield segment
+            offset = max(offset, segment.last_offset + 1)
+        else:
+            for extent in extents_at(log, offset):
+                if extent.base_offset > offset or extent.base_offset >= min(upto, log.tail_start_offset):
+                    break
+                yield extent
+                offset = max(offset, extent.last_offset + 1)

@@ -1,12 +1,12 @@
 """Reads record batches out of batch segments in the bucket: indexes and blocks cached, extents read side by side.
 
-Catch-up reads alone pass here. What they need of the processor beyond slicing is done on threads of their own, so that
-a replay of last year delays no producer.
+Catch-up reads alone pass here. What they need of the processor beyond slicing is done on threads, so that a replay of
+last year delays no producer.
 """
 
 import asyncio
 from collections.abc import Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -28,19 +28,18 @@ _INDEX_BYTES = 64 << 20  # indexes kept: 40 bytes a batch
 _INDEX_OVERHEAD_BYTES = 1024
 _END_BYTES = 64 << 10  # holds the footers of all but very large segments, and small segments whole
 _FOOTERS_AT_ONCE = 32
-_THREADS = 2
 _AHEAD = 16  # partitions with a read-ahead under way
 
 
 class SegmentReader:
     """Serves `SegmentRead`s; one for a node."""
 
-    def __init__(self, store: ObjectStore, cache: BlockCache) -> None:
+    def __init__(self, store: ObjectStore, cache: BlockCache, threads: Executor) -> None:
         self._store = store
         self._cache = cache
         self._gets = asyncio.Semaphore(_FOOTERS_AT_ONCE)
         self._indexes: SharedReads[str, SegmentIndex] = SharedReads(self._load_index, _weigh, _INDEX_BYTES)
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="catch-up")
+        self._threads = threads
         self._ahead: dict[PartitionId, asyncio.Task[None]] = {}
 
     async def read(self, plan: SegmentRead) -> list[memoryview]:
@@ -88,13 +87,12 @@ class SegmentReader:
         return await asyncio.get_running_loop().run_in_executor(self._threads, decode_batch, batch)
 
     async def close(self) -> None:
-        """Give up what is under way. The block cache is closed by whoever made it."""
+        """Give up what is under way. Block cache and threads are ended by whoever made them."""
         ahead = list(self._ahead.values())
         for task in ahead:
             task.cancel()
         await asyncio.gather(*ahead, return_exceptions=True)
         await self._indexes.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _extent_reads(self, plan: SegmentRead) -> Iterator[Coroutine[Any, Any, list[memoryview]]]:
         left = plan.max_bytes

@@ -28,17 +28,23 @@ class SharedReads(Generic[K, V]):
         """Of all that is kept."""
         return self._weight
 
+    def has(self, key: K) -> bool:
+        """Whether the value is kept or under way."""
+        return key in self._held or key in self._flights
+
+    def begin(self, key: K) -> None:
+        """Have the value read, unless it is kept or under way."""
+        if not self.has(key):
+            flight = self._flights[key] = asyncio.create_task(self._load(key))
+            flight.add_done_callback(lambda done: self._landed(key, done))
+
     async def get(self, key: K) -> V:
         """The value, kept or read now. Raises what reading it raises, to all who wait; a failure is not kept."""
+        self.begin(key)
         if key in self._held:
             self._held.move_to_end(key)
             return self._held[key]
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = asyncio.create_task(self._load(key))
-            self._flights[key] = flight
-            flight.add_done_callback(lambda done: self._landed(key, done))
-        return await asyncio.shield(flight)
+        return await asyncio.shield(self._flights[key])
 
     def put(self, key: K, value: V) -> None:
         """Keep a value that came another way."""

@@ -6,6 +6,8 @@ and search, and every other value in `value_bytes`, so that no record is changed
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -65,6 +67,10 @@ def _split(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
     try:
         return values.cast(pa.string()), pa.chunked_array([pa.nulls(len(values), pa.binary())])
     except pa.ArrowInvalid:  # at least one of them is no UTF-8
-        is_text = pc.match_substring_regex(values, _UTF8)
-        nothing = pa.scalar(None, pa.binary())
-        return pc.if_else(is_text, values, nothing).cast(pa.string()), pc.if_else(is_text, nothing, values)
+        is_text = pc.fill_null(pc.match_substring_regex(values, _UTF8), True).to_numpy()
+        return _only(values, is_text).cast(pa.string()), _only(values, ~is_text)
+
+
+def _only(values: pa.ChunkedArray, kept: npt.NDArray[np.bool_]) -> pa.ChunkedArray:
+    """The values, null where not kept. By `take`: `if_else` of Arrow 21 spoils slices of binary arrays."""
+    return values.take(pa.array(np.arange(len(values)), mask=~kept))

@@ -1,20 +1,23 @@
 """A whole node serves a real client through thousands of hostile inputs, and keeps nothing of them."""
 
-from itertools import pairwise
+from collections.abc import Sequence
 
 from tests.fuzz.node import fuzz_own_node
 
-ROUNDS = 5
+MOST_ROUNDS = 16
 INPUTS = 1000  # in each round, the same ones: what the first leaves behind for good, the later ones find there
-MAX_GROWTH_BYTES = 6 * 2**20  # the middle one of the rounds' growths: one round may load what flushes need
+LEAK_BYTES = 2**20  # a node that keeps a kilobyte of each input grows by more in every round
 MAX_RSS_BYTES = 400 * 2**20  # what a lying length, count or time-out could claim is gigabytes
 
 
 def test_a_node_serves_on_and_keeps_nothing_of_hostile_inputs() -> None:
-    report = fuzz_own_node(seed=1, rounds=[range(INPUTS)] * ROUNDS, connections=24)
+    report = fuzz_own_node(seed=1, rounds=[range(INPUTS)] * MOST_ROUNDS, connections=24, enough=_stopped_growing)
     assert report.problems == [], report
-    assert [one.sent for one in report.rounds] == [INPUTS] * ROUNDS
-    sizes = report.rss_bytes[1:]
-    growth = sorted(after - before for before, after in pairwise(sizes))
-    assert growth[len(growth) // 2] < MAX_GROWTH_BYTES, report
-    assert max(sizes) < MAX_RSS_BYTES, report
+    assert all(one.sent == INPUTS for one in report.rounds)
+    assert _stopped_growing(report.rss_bytes), report
+    assert max(report.rss_bytes) < MAX_RSS_BYTES, report
+
+
+def _stopped_growing(rss_bytes: Sequence[int]) -> bool:
+    """Two rounds in a row added next to nothing; before that caches fill and buffers are pooled, as it comes."""
+    return len(rss_bytes) > 4 and rss_bytes[-1] - rss_bytes[-3] < 2 * LEAK_BYTES

@@ -15,6 +15,7 @@ from infra.wire import fetch_codec
 from infra.wire.messages import fetch as message
 from reader.api.fetch import FetchHandler
 from reader.observer import ReadObserver
+from tests.reader.history import compact
 from tests.reader.world import TOPIC_ID, Led, World, ask, batch_of, context, live, run, until
 
 VERSIONS = [4, 7, 11, 12, 13, 16]
@@ -351,8 +352,8 @@ async def python_calls(work: Callable[[], Awaitable[None]]) -> int:
 
 
 @pytest.mark.parametrize("version", [11, 16])
-@pytest.mark.parametrize("cold", [False, True])
-def test_a_fetch_costs_the_same_for_few_records_and_many(version: int, cold: bool) -> None:
+@pytest.mark.parametrize("where", ["tail", "extent", "record segment"])
+def test_a_fetch_costs_the_same_for_few_records_and_many(version: int, where: str) -> None:
     """Python's work is per batch: whether a batch has 10 records or 10,000 must not matter."""
 
     async def body(world: World) -> None:
@@ -368,8 +369,10 @@ def test_a_fetch_costs_the_same_for_few_records_and_many(version: int, cold: boo
             led = world.lead(partition, durability="wal")
             led.append(batch_of(*range(count), size=5))
             size = len(led.appended[0])
-            if cold:
+            if where != "tail":
                 await led.flush()
+            if where == "record segment":
+                await compact(world, led)
             asked = request(version, {partition: 0})
             await fetch()  # caches filled, codecs compiled
             counted.append(await python_calls(fetch))

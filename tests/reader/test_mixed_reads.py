@@ -69,7 +69,7 @@ async def check_fetch(world: World, led: Led, percent: int, max_bytes: int) -> N
 
 async def check_replay(world: World, led: Led, offset: int) -> None:
     replayed: list[bytes] = []
-    async for batches in LedLogs(world, world.segments).read_log(led.log.partition, offset, led.log.high_watermark):
+    async for batches in LedLogs(world, world.catch_up).read_log(led.log.partition, offset, led.log.high_watermark):
         replayed += map(bytes, batches)
     assert replayed == visible(led, offset)
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from infra.errors import Unavailable
+from infra.errors import NotFound, Unavailable
 from infra.records.decode import decode_batch
 from infra.records.record import Record
 from reader.offset_lookup import Found
+from tests.reader.history import compact
 from tests.reader.world import Led, World, batch_of, run, until
 
 BATCHES = st.lists(st.lists(st.integers(0, 30), min_size=1, max_size=4), min_size=1, max_size=12)
@@ -36,6 +37,7 @@ def greatest_of(led: Led, upto: int) -> Found | None:
 @given(
     batches=BATCHES,
     flushes=st.sets(st.integers(0, 11)),
+    compactions=st.sets(st.integers(0, 11)),
     durability=st.sampled_from(["wal", "object"]),
     tail_bytes=st.sampled_from([0, 3000, 1 << 30]),
     percents=st.tuples(st.integers(0, 100), st.integers(0, 100)),
@@ -44,6 +46,7 @@ def greatest_of(led: Led, upto: int) -> Found | None:
 def test_lookups_find_what_a_look_at_every_record_finds(
     batches: list[list[int]],
     flushes: set[int],
+    compactions: set[int],
     durability: Literal["wal", "object"],
     tail_bytes: int,
     percents: tuple[int, int],
@@ -55,6 +58,8 @@ def test_lookups_find_what_a_look_at_every_record_finds(
             led.append(batch_of(*timestamps, codec=codec))
             if number in flushes:
                 await led.flush()
+            if number in compactions:
+                await compact(world, led, row_group_bytes=20)  # a few records in each row group
         led.log.raise_log_start(led.log.high_watermark * percents[0] // 100)
         start, mark = led.log.log_start_offset, led.log.high_watermark
         ends = [0, *(one.base_offset for one in led.log.extents_from(0)), mark]  # a last stable offset ends a batch
@@ -93,6 +98,46 @@ def test_only_the_deciding_segment_is_read() -> None:
         assert {key for key, _, _ in world.store.gets} == {led.log.extents_from(51)[0].segment}
         assert await world.lookup.at_or_after(led.log, 1000, 100) is None
         assert len({key for key, _, _ in world.store.gets}) == 1
+
+    run(body)
+
+
+def test_only_the_deciding_row_group_is_read_and_of_it_only_places() -> None:
+    async def body(world: World) -> None:
+        led = world.lead()
+        await led.append_flushed(*(batch_of(at, at + 1, size=100) for at in range(0, 100, 2)))
+        first = await compact(world, led, 40, row_group_bytes=100)
+        second = await compact(world, led, row_group_bytes=100)
+        assert first
+        assert second
+        world.store.gets.clear()
+        assert await world.lookup.at_or_after(led.log, 51, 100) == Found(51, 51)
+        group = next(one for one in second.row_groups if one.last_offset >= 51)
+        footer, places = world.store.gets
+        assert footer[0] == places[0] == second.key
+        assert footer[1] < 0 <= group.position <= places[1]
+        assert places[2] < group.size
+        assert await world.lookup.at_or_after(led.log, 1000, 100) is None
+        assert await world.lookup.greatest(led.log, 100) == Found(99, 99)
+        assert {key for key, _, _ in world.store.gets} == {second.key}
+
+    run(body)
+
+
+def test_a_segment_that_is_gone_has_the_manifest_read_again() -> None:
+    async def body(world: World) -> None:
+        led = world.lead()
+        await led.append_flushed(batch_of(5, 6))
+        segment = await compact(world, led)
+        assert segment
+        await world.store.delete([segment.key])
+        with pytest.raises(NotFound):
+            await world.lookup.at_or_after(led.log, 5, 2)
+        assert led.log.manifest_suspected
+        led.log.manifest_suspected = False
+        with pytest.raises(NotFound):
+            await world.lookup.greatest(led.log, 2)
+        assert led.log.manifest_suspected
 
     run(body)
 

@@ -9,11 +9,10 @@ from infra.errors import Corrupt, NotLeader
 from ingest.flush_plan import FlushPolicy
 from ingest.leaders import IngestLimits
 from ingest.segment_build import segment_builder
-from reader.block_cache import BlockCache
+from reader.catch_up import CatchUpReader
 from reader.fetch import Fetcher
 from reader.fetch_pass import PartitionFetch
 from reader.log_source import LedLogs
-from reader.segment_reader import SegmentReader
 from tests.ingest import node
 from tests.ingest.logs import partition_id
 from tests.ingest.node import AT_ONCE, EAGER, NEVER, WriteSide
@@ -29,8 +28,8 @@ def _real_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def readers(side: WriteSide) -> tuple[Fetcher, LedLogs]:
-    segments = SegmentReader(side.store, BlockCache(side.store))
-    return Fetcher(side.leaders, segments), LedLogs(side.leaders, segments)
+    catch_up = CatchUpReader(side.store, cache_bytes=1 << 30)
+    return Fetcher(side.leaders, catch_up), LedLogs(side.leaders, catch_up)
 
 
 def wanted(offset: int) -> PartitionFetch:
@@ -90,11 +89,11 @@ def test_a_log_is_replayed_from_its_start_and_never_over_a_hole() -> None:
     async def body(world: World) -> None:
         led = world.lead()
         await led.append_flushed(*(batch_of(1, 2) for _ in range(4)))
-        logs = LedLogs(world, world.segments)
+        logs = LedLogs(world, world.catch_up)
         led.log.raise_log_start(3)
         step = [bytes(one) async for step in logs.read_log(led.log.partition, 0, 8) for one in step]
         assert step == led.appended[1:]
-        del led.log._extents[1]
+        del led.log._history.extents[1]
         with pytest.raises(Corrupt):
             async for _ in logs.read_log(led.log.partition, 3, 8):
                 pass

@@ -22,12 +22,11 @@ from ingest.partition_log import PartitionLog
 from ingest.segment_build import segment_builder
 from ingest.tail import TailBudget
 from reader.api.fetch import FetchHandler
-from reader.block_cache import BlockCache
+from reader.catch_up import CatchUpReader
 from reader.fetch import Fetcher
 from reader.fetch_pass import FetchLimits, PartitionFetch
 from reader.fetch_session import FetchSessionCache
 from reader.offset_lookup import OffsetLookup
-from reader.segment_reader import SegmentReader
 from tests.ingest.logs import SESSION, Guard, settings_of
 
 TOPIC_ID = UUID(int=0xF1)
@@ -144,7 +143,10 @@ class Led:
 
 
 class World:
-    """Make it inside a running loop. `tail_bytes=0` keeps nothing published in the tail: all such reads are cold."""
+    """Make it inside a running loop. `tail_bytes=0` keeps nothing published in the tail: all such reads are cold.
+
+    `cache_bytes`: of blocks, and as many of records.
+    """
 
     def __init__(
         self,
@@ -161,16 +163,16 @@ class World:
         self.flushes = 0
         self.logs: dict[PartitionId, WatchedLog] = {}
         self.topics = Topics()
-        self._cache_options = {"block_bytes": block_bytes, "capacity_bytes": cache_bytes}
+        self._cache_options = {"block_bytes": block_bytes, "cache_bytes": 2 * cache_bytes}
         self._patience = {"alone_seconds": alone_seconds, "beside_hot_seconds": beside_hot_seconds}
         self.restart()
 
     def restart(self) -> None:
         """Read with empty caches from now on."""
-        self.cache = BlockCache(self.store, **self._cache_options)
-        self.segments = SegmentReader(self.store, self.cache)
-        self.fetcher = Fetcher(self, self.segments, **self._patience)
-        self.lookup = OffsetLookup(self.segments)
+        self.catch_up = CatchUpReader(self.store, **self._cache_options)
+        self.cache, self.segments, self.records = self.catch_up.blocks, self.catch_up.segments, self.catch_up.records
+        self.fetcher = Fetcher(self, self.catch_up, **self._patience)
+        self.lookup = OffsetLookup(self.catch_up)
         self.sessions = FetchSessionCache(Clock())
         self.fetches = FetchHandler(self.topics, self.fetcher, self.sessions, nodes=lambda: self.topics.nodes)
 
@@ -204,8 +206,7 @@ class World:
 
     async def close(self) -> None:
         self.store.gate.set()
-        await self.segments.close()
-        await self.cache.close()
+        await self.catch_up.close()
 
 
 def run(body: Callable[[World], Awaitable[None]], **options: Any) -> None:

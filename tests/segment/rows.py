@@ -50,9 +50,9 @@ class Segment:
         self.body = body
         self.footer: RecordFooter = parse_record_footer(manifest.key, body)
 
-    def data(self, group: RowGroup) -> bytes:
+    def data(self, group: RowGroup) -> memoryview:
         """What a range GET of a row group brings."""
-        return self.body[group.position : group.position + group.size]
+        return memoryview(self.body)[group.position : group.position + group.size]
 
 
 def segment(

@@ -1,0 +1,155 @@
+"""A compactor process: its parts made and joined, run until it is told to end.
+
+It serves no port. Its node told it what to do on stdin and reads its metrics from stdout; when stdin closes, the node
+is gone, and so is the process within seconds: what was under way is abandoned, never half done.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from compactor.compaction import Compaction
+from compactor.compaction_step import CompactionStep
+from compactor.document import Document, Report
+from compactor.footers import Footers
+from compactor.meter import Meter
+from compactor.planner import CompactionLimits
+from compactor.replace import Replacer
+from compactor.schedule import Schedule
+from compactor.segment_output import Bench
+from compactor.worker import Worker
+from infra.clock import Clock
+from infra.cluster.cluster import open_cluster
+from infra.cluster.manifest import ManifestLedger
+from infra.cluster.state import ClusterState, Topic
+from infra.settings import Settings
+from infra.store.open import open_store
+from infra.topic_config import TopicSettings, topic_settings
+from infra.view.redis_view import RedisView
+
+log = logging.getLogger(__name__)
+
+FOOTER_BYTES = 32 << 20
+LARGE_PUTS_AT_ONCE = 1  # 256 MiB at the most, which S3's client holds a second time
+_REPORT_SECONDS = 1.0
+
+
+async def run(document: Document, clock: Clock) -> None:
+    """Compact until SIGTERM or the end of stdin. Raises what ended the process by itself."""
+    meter = Meter()
+    async with _worker(document, clock, meter) as (state, worker):
+        await _until_first(
+            [
+                asyncio.create_task(state.run(), name="cluster state"),
+                asyncio.create_task(worker.run(), name="worker"),
+                asyncio.create_task(_report(meter), name="metrics"),
+                asyncio.create_task(_told_to_end(), name="end"),
+            ]
+        )
+
+
+def empty_folder(folder: Path) -> None:
+    """Make the folder of files under way, without what an earlier process left."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob("*.parquet"):
+        left.unlink(missing_ok=True)
+
+
+@contextlib.asynccontextmanager
+async def _worker(document: Document, clock: Clock, meter: Meter) -> AsyncIterator[tuple[ClusterState, Worker]]:
+    settings = document.settings
+    folder = settings.data / "compactor"
+    empty_folder(folder)
+    async with contextlib.AsyncExitStack() as stack:
+        store = open_store(settings.bucket, clock=clock)
+        stack.push_async_callback(store.close)
+        cluster = await open_cluster(store, clock)
+        view = RedisView(document.redis_url, cluster.cluster_id, clock=clock)
+        stack.push_async_callback(view.close)
+        state = ClusterState(view, clock, cluster.cluster_id)
+        threads = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="compaction"))
+        bench = Bench(store, folder, clock, threads, asyncio.Semaphore(LARGE_PUTS_AT_ONCE))
+        replacer = Replacer(ManifestLedger(store), view)
+        compaction = Compaction(
+            bench,
+            replacer,
+            Footers(store, FOOTER_BYTES),
+            meter,
+            cluster.cluster_id,
+            producer_expiration_ms=settings["producer.id.expiration.ms"],
+        )
+        step = CompactionStep(compaction, replacer, _limits(settings), clock, meter)
+        interval_seconds = settings["cauce.compaction.interval.ms"] / 1000
+
+        def settings_of(topic: Topic) -> TopicSettings:
+            return topic_settings(topic.configs, state.broker_configs, settings.durability)
+
+        yield (
+            state,
+            Worker(
+                state=state,
+                view=view,
+                replacer=replacer,
+                steps=[step],
+                schedule=Schedule(interval_seconds, document.node_id),
+                settings_of=settings_of,
+                owner=f"{document.node_id}.{clock.token()}",
+                interval_seconds=interval_seconds,
+                clock=clock,
+                meter=meter,
+                on_gone=step.forget,
+            ),
+        )
+
+
+def _limits(settings: Settings) -> CompactionLimits:
+    return CompactionLimits(settings["cauce.compaction.bytes"], settings["cauce.compaction.age.ms"] / 1000)
+
+
+async def _until_first(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Run all until one ends, then end the others. Raises what that one raised."""
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _told_to_end() -> None:
+    """Return at SIGTERM or SIGINT, or when stdin closes."""
+    loop = asyncio.get_running_loop()
+    end = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end.set)
+    reader = asyncio.StreamReader()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
+    closed = asyncio.create_task(reader.read())
+    closed.add_done_callback(lambda _: end.set())
+    try:
+        await end.wait()
+    finally:
+        closed.cancel()
+        transport.close()
+
+
+async def _report(meter: Meter) -> None:
+    said: Report | None = None
+    while True:
+        report = Report.of(meter)
+        if report != said:
+            await asyncio.to_thread(_say, report.encode())
+            said = report
+        await asyncio.sleep(_REPORT_SECONDS)
+
+
+def _say(line: bytes) -> None:
+    sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
