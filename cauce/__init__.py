@@ -1,1 +1,5 @@
-"""cauce room."""
+"""The names that users import."""
+
+from cauce.reading import replay, scan
+
+__all__ = ["replay", "scan"]

@@ -55,11 +55,15 @@ def registry_of(parts: NodeParts) -> Registry:
 
 
 def static_configs(settings: Settings) -> Sequence[ConfigRow]:
-    """A node's own settings as rows of DescribeConfigs: read-only over the wire."""
+    """A node's own settings as rows of DescribeConfigs: read-only over the wire.
+
+    The bucket is shown also when none was named: replays learn from it where the records are.
+    """
+    texts = {**settings.texts, "cauce.bucket": settings.bucket}
     return [
         ConfigRow(
             definition,
-            settings.texts[name],
+            texts[name],
             STATIC_SOURCE if name in settings.origin else DEFAULT_SOURCE,
             read_only=True,
         )

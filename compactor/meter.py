@@ -14,6 +14,8 @@ COUNTERS: Mapping[str, str] = {
     "lost_runs": "Runs given up because another compactor was faster or their inputs were gone.",
     "failures": "Turns of a partition that ended in an error.",
     "seconds": "Time spent in runs, waiting for the store included.",
+    "cleaned_records": "Records that cleaning has taken away.",
+    "cleaned_bytes_out": "Bytes of record segments written by cleaning.",
     "unreadable_batches": "Record batches that could not be decoded and are kept as they were.",
 }
 GAUGES: Mapping[str, str] = {

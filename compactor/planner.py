@@ -78,7 +78,8 @@ def weight(segment: RecordSegment) -> int:
 
 def span_of(settings: TopicSettings) -> int:
     """How many ms of timestamps a merged segment may span, so that retention.ms is kept nearly to the record."""
-    return settings.retention_ms // _SPANS_A_RETENTION if settings.retention_ms >= 0 else -1
+    expire = "delete" in settings.cleanup_policy and settings.retention_ms >= 0
+    return settings.retention_ms // _SPANS_A_RETENTION if expire else -1
 
 
 def merge_of(manifest: Manifest, target: int, span_ms: int) -> MergeSegments | None:

@@ -13,8 +13,11 @@ from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from compactor.cleaning_pass import CleaningTools
+from compactor.cleaning_step import Cleaning, CleaningLimits
 from compactor.compaction import Compaction
 from compactor.compaction_step import CompactionStep
+from compactor.current_settings import CurrentSettings
 from compactor.document import Document, Report
 from compactor.footers import Footers
 from compactor.garbage_limits import GarbageLimits
@@ -22,6 +25,7 @@ from compactor.meter import Meter
 from compactor.planner import CompactionLimits
 from compactor.reconcile import Garbage
 from compactor.replace import Replacer
+from compactor.retention_step import Retention
 from compactor.schedule import Schedule
 from compactor.segment_output import Bench
 from compactor.worker import Chore, Worker
@@ -29,6 +33,7 @@ from infra.clock import Clock
 from infra.cluster.cluster import open_cluster
 from infra.cluster.manifest import ManifestLedger
 from infra.cluster.state import ClusterState, Topic
+from infra.partition import PartitionId
 from infra.settings import Settings
 from infra.store.open import open_store
 from infra.store.port import ObjectStore
@@ -79,19 +84,35 @@ async def _worker(document: Document, clock: Clock, meter: Meter) -> AsyncIterat
         threads = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="compaction"))
         bench = Bench(store, folder, clock, threads, asyncio.Semaphore(LARGE_PUTS_AT_ONCE))
         replacer = Replacer(ManifestLedger(store), view)
+        footers = Footers(store, FOOTER_BYTES)
+        current = CurrentSettings(store, settings.durability)
+        retention = Retention(
+            replacer,
+            footers,
+            current,
+            clock,
+            interval_ms=settings["log.retention.check.interval.ms"],
+            producer_expiration_ms=settings["producer.id.expiration.ms"],
+        )
         compaction = Compaction(
             bench,
             replacer,
-            Footers(store, FOOTER_BYTES),
+            footers,
             meter,
             cluster.cluster_id,
             producer_expiration_ms=settings["producer.id.expiration.ms"],
         )
         step = CompactionStep(compaction, replacer, _limits(settings), clock, meter)
+        tools = CleaningTools(bench, replacer, meter, cluster.cluster_id)
+        cleaning = Cleaning(tools, current, _cleaning_limits(settings))
         interval_seconds = settings["cauce.compaction.interval.ms"] / 1000
 
         def settings_of(topic: Topic) -> TopicSettings:
             return topic_settings(topic.configs, state.broker_configs, settings.durability)
+
+        def gone(partition: PartitionId) -> None:
+            for each in (retention, step, cleaning):
+                each.forget(partition)
 
         yield (
             state,
@@ -99,7 +120,7 @@ async def _worker(document: Document, clock: Clock, meter: Meter) -> AsyncIterat
                 state=state,
                 view=view,
                 replacer=replacer,
-                steps=[step],
+                steps=[retention, step, cleaning],
                 schedule=Schedule(interval_seconds, document.node_id),
                 settings_of=settings_of,
                 owner=f"{document.node_id}.{clock.token()}",
@@ -107,7 +128,7 @@ async def _worker(document: Document, clock: Clock, meter: Meter) -> AsyncIterat
                 clock=clock,
                 meter=meter,
                 chores=[_garbage(document, store, view, clock, replacer)],
-                on_gone=step.forget,
+                on_gone=gone,
             ),
         )
 
@@ -127,6 +148,14 @@ def _garbage(document: Document, store: ObjectStore, view: View, clock: Clock, r
 
 def _limits(settings: Settings) -> CompactionLimits:
     return CompactionLimits(settings["cauce.compaction.bytes"], settings["cauce.compaction.age.ms"] / 1000)
+
+
+def _cleaning_limits(settings: Settings) -> CleaningLimits:
+    return CleaningLimits(
+        settings["log.cleaner.enable"],
+        settings["log.cleaner.backoff.ms"],
+        settings["log.cleaner.dedupe.buffer.size"],
+    )
 
 
 async def _until_first(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -48,6 +48,7 @@ class TopicSettings:
     delete_retention_ms: int
     min_cleanable_dirty_ratio: float
     min_compaction_lag_ms: int
+    max_compaction_lag_ms: int
     unclean_leader_election: bool
     value_format: str  # bytes, string or json
 
@@ -116,6 +117,7 @@ def topic_settings(
         delete_retention_ms=value("delete.retention.ms"),
         min_cleanable_dirty_ratio=value("min.cleanable.dirty.ratio"),
         min_compaction_lag_ms=value("min.compaction.lag.ms"),
+        max_compaction_lag_ms=value("max.compaction.lag.ms"),
         unclean_leader_election=value("unclean.leader.election.enable"),
         value_format=value("cauce.value.format"),
     )

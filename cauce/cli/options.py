@@ -8,5 +8,9 @@ Bootstrap = Annotated[
     str,
     typer.Option("--bootstrap", "-b", envvar="CAUCE_BOOTSTRAP", help="HOST:PORT of any node; several with commas."),
 ]
+Bucket = Annotated[
+    str | None,
+    typer.Option("--bucket", help="URL of the bucket, where it is not reachable as the nodes name it."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 BOOTSTRAP = "127.0.0.1:9092"

@@ -25,6 +25,13 @@ def parse_time(text: str, instead: str = _TIMES) -> int:
         fail(f"{text!r} is not a time; write {instead}")
 
 
+def parse_place(text: str) -> int | datetime:
+    """An offset when it is a plain number, else a time as `parse_time` takes it."""
+    if text.isdecimal() and int(text) < 2**63:
+        return int(text)
+    return datetime.fromtimestamp(parse_time(text, "an offset or 2026-01-31T12:00:00Z") / 1000, UTC)
+
+
 def wanted_partitions(topic: TopicInfo, wanted: Sequence[int] | None) -> Sequence[int]:
     """The partitions that were asked for, else all."""
     known = [row.partition for row in topic.partitions]

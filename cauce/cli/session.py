@@ -14,13 +14,17 @@ T = TypeVar("T")
 _CONNECT_SECONDS = 10.0
 
 
-def with_admin(bootstrap: str, action: Callable[[Admin], Awaitable[T]]) -> T:
-    """What `action` answers; a node that cannot be reached ends the command with a sentence."""
-
+def check_bootstrap(bootstrap: str) -> None:
+    """End the command with a sentence unless it is a list of addresses."""
     try:
         parse_addresses(bootstrap)
     except ValueError as error:
         fail(f"--bootstrap {bootstrap!r}: {error}")
+
+
+def with_admin(bootstrap: str, action: Callable[[Admin], Awaitable[T]]) -> T:
+    """What `action` answers; a node that cannot be reached ends the command with a sentence."""
+    check_bootstrap(bootstrap)
 
     async def run() -> T:
         async with Client(bootstrap, client_id="cauce-cli") as client:
