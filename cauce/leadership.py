@@ -56,6 +56,7 @@ class Leadership:
             topics=parts.topic_ledger,
             settings=parts.settings_of,
             keeps_wal=True,
+            repair_view_seconds=parts.settings["cauce.view.repair.interval.ms"] / 1000,
         )
         self._sessions.on_open(self._begin)
         parts.on_lost = self._lost

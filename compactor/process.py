@@ -20,13 +20,15 @@ from compactor.compaction_step import CompactionStep
 from compactor.current_settings import CurrentSettings
 from compactor.document import Document, Report
 from compactor.footers import Footers
+from compactor.garbage_limits import GarbageLimits
 from compactor.meter import Meter
 from compactor.planner import CompactionLimits
+from compactor.reconcile import Garbage
 from compactor.replace import Replacer
 from compactor.retention_step import Retention
 from compactor.schedule import Schedule
 from compactor.segment_output import Bench
-from compactor.worker import Worker
+from compactor.worker import Chore, Worker
 from infra.clock import Clock
 from infra.cluster.cluster import open_cluster
 from infra.cluster.manifest import ManifestLedger
@@ -34,7 +36,9 @@ from infra.cluster.state import ClusterState, Topic
 from infra.partition import PartitionId
 from infra.settings import Settings
 from infra.store.open import open_store
+from infra.store.port import ObjectStore
 from infra.topic_config import TopicSettings, topic_settings
+from infra.view.port import View
 from infra.view.redis_view import RedisView
 
 log = logging.getLogger(__name__)
@@ -123,9 +127,23 @@ async def _worker(document: Document, clock: Clock, meter: Meter) -> AsyncIterat
                 interval_seconds=interval_seconds,
                 clock=clock,
                 meter=meter,
+                chores=[_garbage(document, store, view, clock, replacer)],
                 on_gone=gone,
             ),
         )
+
+
+def _garbage(document: Document, store: ObjectStore, view: View, clock: Clock, replacer: Replacer) -> Chore:
+    """Garbage collection of the whole bucket; a node that starts again goes on with it at once."""
+    settings = document.settings
+    interval_ms = settings["cauce.garbage.interval.ms"]
+    limits = GarbageLimits(
+        grace_ms=settings["cauce.garbage.grace.ms"],
+        undelete_ms=settings["cauce.topic.undelete.ms"],
+        interval_ms=interval_ms,
+    )
+    garbage = Garbage(store, view, clock, replacer, limits, owner=f"node {document.node_id}")
+    return Chore("garbage collection", interval_ms / 1000, garbage.run)
 
 
 def _limits(settings: Settings) -> CompactionLimits:

@@ -64,6 +64,13 @@ SETTINGS: dict[str, ConfigDef] = {
         ConfigDef("cauce.tail.bytes", _L, str(256 << 20), "Memory for published batches kept hot.", low=0),
         ConfigDef("cauce.cache.bytes", _L, str(256 << 20), "Memory for segments read from the bucket.", low=1 << 23),
         ConfigDef("cauce.session.timeout.ms", _I, "6000", "A node that does not renew is over after so long.", low=500),
+        ConfigDef(
+            "cauce.view.repair.interval.ms",
+            _L,
+            "60000",
+            "How often one node looks whether Redis knows every topic of the bucket, undeleted ones too: two LISTs.",
+            low=100,
+        ),
         ConfigDef("auto.create.topics.enable", _B, "true", "Whether asking for a topic creates it."),
         ConfigDef("num.partitions", _I, "1", "Partitions of a new topic.", low=1, high=10_000),
         ConfigDef("offsets.topic.num.partitions", _I, "16", "Partitions of internal topics.", low=1, high=10_000),

@@ -74,6 +74,16 @@ def check_topic_configs(configs: Mapping[str, str | None]) -> None:
         parse_value(definition, text)
 
 
+def check_deletable(name: str, configs: Mapping[str, str]) -> None:
+    """Raise `Refused(POLICY_VIOLATION)` for a topic whose configs say that it must not be deleted."""
+    definition = TOPIC_CONFIGS["cauce.deletion.protection"]
+    if definition.parse(configs.get(definition.name, definition.default)):
+        raise Refused(
+            ErrorCode.POLICY_VIOLATION,
+            f"topic {name!r} is protected from deletion; set its config {definition.name}=false first",
+        )
+
+
 def parse_value(definition: ConfigDef, text: str) -> Any:
     """The typed value of a config; raises `Refused(INVALID_CONFIG)`."""
     try:

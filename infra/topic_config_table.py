@@ -20,6 +20,12 @@ TOPIC_CONFIGS: Mapping[str, ConfigDef] = {
     definition.name: definition
     for definition in (
         ConfigDef(
+            "cauce.deletion.protection",
+            _B,
+            "false",
+            "Whether deleting the topic is refused until this is set to false.",
+        ),
+        ConfigDef(
             "cauce.durability",
             _S,
             "",

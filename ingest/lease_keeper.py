@@ -19,7 +19,7 @@ from infra.cluster.session import Session
 from infra.cluster.session_keeper import SessionKeeper
 from infra.cluster.state import ClusterState, Topic
 from infra.cluster.topics import TopicLedger
-from infra.cluster.view_repair import ViewRepair
+from infra.cluster.view_repair import REPAIR_SECONDS, ViewRepair
 from infra.errors import CauceError, Fenced, NotLeader, Unavailable
 from infra.partition import Lease, PartitionId, SessionId
 from infra.ports import SessionGuard, TakenLease
@@ -71,8 +71,12 @@ class LeaseKeeper:
         topics: TopicLedger,
         settings: Callable[[Topic], TopicSettings],
         keeps_wal: bool,
+        repair_view_seconds: float = REPAIR_SECONDS,
     ) -> None:
-        """`settings` are a topic's as they are obeyed here; `keeps_wal` when epoch records name this node's WAL."""
+        """`settings` are a topic's as they are obeyed here; `keeps_wal` when epoch records name this node's WAL.
+
+        `repair_view_seconds`: how often the first node looks whether the view knows all topics of the bucket.
+        """
         self._store = store
         self._clock = clock
         self._state = state
@@ -93,7 +97,7 @@ class LeaseKeeper:
         self._searched = False
         self._teller = LeaseTeller(view, state, self._superseded)
         self._patience = ClaimPatience(store, state)
-        self._repair = ViewRepair(store, view, clock, topics)
+        self._repair = ViewRepair(store, view, clock, topics, repair_view_seconds)
         self._tasks: set[asyncio.Task[None]] = set()
         self._kicked = asyncio.Event()
         self._run: asyncio.Task[None] | None = None
@@ -171,12 +175,9 @@ class LeaseKeeper:
         await self._repair_view(held)
         await self._forget_deleted()
         plan = self._planner.plan(self._picture(session, await self._patience.may_claim(session)))
-        for lease in plan.gone:
-            self._leaders.close(lease.partition, "deleted")
-            self._terms.pop(lease.partition, None)
         if plan.stale:
             await self._teller.over(plan.stale)
-        for lease in plan.releases:
+        for lease in (*plan.releases, *plan.gone):
             self._start(self._release(lease), (lease.partition,))
         if plan.claims:
             self._start(self._claim(plan.claims, session), [claim.partition for claim in plan.claims])

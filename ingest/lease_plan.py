@@ -51,7 +51,7 @@ class LeasePlan:
 
     claims: tuple[Claim, ...] = ()
     releases: tuple[Lease, ...] = ()
-    gone: tuple[Lease, ...] = ()  # their topics are deleted
+    gone: tuple[Lease, ...] = ()  # their topics are deleted: given back too, for they may be undeleted
     stale: tuple[Lease, ...] = ()  # the view takes them for ours, and they are over
 
 
@@ -86,7 +86,11 @@ class LeasePlanner:
                 claim = self._claim(picture, topic, settings, partition, leader)
                 if claim is not None:
                     claims.append(claim)
-        gone = (one.lease for one in picture.held.values() if picture.is_deleted(one.lease.partition.topic_id))
+        gone = (
+            one.lease
+            for partition, one in picture.held.items()
+            if partition not in picture.busy and picture.is_deleted(partition.topic_id)
+        )
         return LeasePlan(tuple(claims), tuple(releases), tuple(gone), tuple(stale))
 
     def preferred(self, partition: PartitionId) -> int | None:

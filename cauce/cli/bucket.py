@@ -1,20 +1,21 @@
-"""`cauce bucket ls`: what segments lie in a bucket, with their ranges and sizes. Reads only, needs no node."""
+"""`cauce bucket ls|check`: what segments lie in a bucket, with their ranges and sizes. Needs no node."""
 
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
+from cauce.cli.bucket_check import check
+from cauce.cli.bucket_place import DATA, BucketUrl, DataFolder, bucket_at, opened, topic_ledger
 from cauce.cli.options import AsJson
 from cauce.cli.output import fail, print_rows, sentences
 
 app = typer.Typer(help="Look into a bucket.", no_args_is_help=True)
+app.command("check")(check)
 _COLUMNS = [
     "topic",
     "partition",
@@ -37,32 +38,18 @@ def bucket() -> None:
 @sentences
 def ls(
     topic: Annotated[str | None, typer.Argument(help="Only this topic.")] = None,
-    bucket_url: Annotated[str | None, typer.Option("--bucket", help="s3://name/prefix or file:///folder.")] = None,
-    data: Annotated[Path, typer.Option(help="Data folder of a node that keeps its bucket there.")] = Path("cauce-data"),
+    bucket_url: BucketUrl = None,
+    data: DataFolder = DATA,
     as_json: AsJson = False,
 ) -> None:
     """List the extents of batch segments: which offsets of which partition lie in which object."""
-    url = bucket_url or (data / "bucket").absolute().as_uri()
-    if bucket_url is None and not (data / "bucket").is_dir():
-        fail(f"there is no bucket in {data}; name one with --bucket, or the node's folder with --data")
-    if url.startswith("file://") and not Path(unquote(urlsplit(url).path)).is_dir():
-        fail(f"there is no folder {url}; name a bucket with --bucket, or a node's folder with --data")
+    url = bucket_at(bucket_url, data)
     rows = asyncio.run(_rows(url, topic))
     print_rows(rows, _COLUMNS, as_json, empty="no segments yet: what was written is in the WAL until the first flush")
 
 
 async def _rows(url: str, topic: str | None) -> list[dict[str, Any]]:
-    from infra.cluster.records import ClusterRecord
-    from infra.errors import NotFound
-    from infra.object_key import CLUSTER
-    from infra.store.open import open_store
-
-    store = open_store(url)
-    try:
-        try:
-            ClusterRecord.decode(await store.get(CLUSTER), CLUSTER)
-        except NotFound:
-            fail(f"there is no bucket of a cluster at {url}; name one with --bucket, or a node's folder with --data")
+    async with opened(url) as store:
         names = await _topic_names(store)
         wanted = {topic_id for topic_id, name in names.items() if topic in (None, name)}
         if not wanted and topic is not None:
@@ -80,16 +67,10 @@ async def _rows(url: str, topic: str | None) -> list[dict[str, Any]]:
                 segments.add(row["segment"])
                 progress.update(task, completed=len(segments))
             return rows
-    finally:
-        await store.close()
 
 
 async def _topic_names(store: Any) -> dict[UUID, str]:
-    from infra.clock import SYSTEM_CLOCK
-    from infra.cluster.topics import TopicLedger
-    from infra.view.memory import MemoryView
-
-    topics = await TopicLedger(store, MemoryView(), SYSTEM_CLOCK).all()
+    topics = await topic_ledger(store).all()
     return {topic_id: record.name for topic_id, (_, record) in topics.items()}
 
 

@@ -1,4 +1,4 @@
-"""`cauce topic create|list|describe|alter|delete`."""
+"""`cauce topic create|list|describe|alter|delete`, and what `topic_undelete` adds."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -9,8 +9,10 @@ from cauce.admin import EARLIEST, LATEST, Admin, ConfigInfo, TopicInfo
 from cauce.cli.options import BOOTSTRAP, AsJson, Bootstrap
 from cauce.cli.output import as_fields, fail, print_json, print_rows, sentences
 from cauce.cli.session import with_admin
+from cauce.cli.topic_undelete import undelete
 
-app = typer.Typer(help="Create, list, describe, alter and delete topics.", no_args_is_help=True)
+app = typer.Typer(help="Create, list, describe, alter, delete and undelete topics.", no_args_is_help=True)
+app.command("undelete")(undelete)
 _Name = Annotated[str, typer.Argument(help="Name of the topic.")]
 _Configs = Annotated[list[str] | None, typer.Option("--config", "-c", help="NAME=VALUE, as often as needed.")]
 
@@ -145,7 +147,7 @@ def delete(
     bootstrap: Bootstrap = BOOTSTRAP,
     as_json: AsJson = False,
 ) -> None:
-    """Delete a topic with all its records."""
+    """Delete a topic with all its records; `cauce topic undelete` can bring it back for a while."""
     if not yes and not typer.confirm(f"Delete topic {name} with all its records?"):
         fail("nothing was deleted")
     with_admin(bootstrap, lambda admin: admin.delete_topic(name))

@@ -32,6 +32,10 @@ class _Stretch:
     first: int
     upto: int | None
 
+    def holds(self, base_offset: int, last_offset: int) -> bool:
+        """Whether an extent of this epoch exists."""
+        return base_offset >= self.first and (self.upto is None or last_offset < self.upto)
+
 
 def chain_log(
     epochs: Sequence[EpochStart],
@@ -79,6 +83,19 @@ def chain_log(
     )
 
 
+def is_void(epochs: Sequence[EpochStart], leader_epoch: int, base_offset: int, last_offset: int) -> bool:
+    """True when an extent does not exist by the epoch records (ascending, as the newest tells them), for good.
+
+    An epoch that is not among them wrote nothing that exists; one above the last is newer than they are.
+    """
+    if not epochs or leader_epoch > epochs[-1].leader_epoch:
+        return False
+    for stretch in _stretches(epochs):
+        if stretch.leader_epoch == leader_epoch:
+            return not stretch.holds(base_offset, last_offset)
+    return True
+
+
 def is_chain(extents: Sequence[Extent], floor: int, upto: int) -> bool:
     """True when the extents, in this order, hold every offset of [floor, upto) once: what a consistent view knows."""
     if not extents:
@@ -94,7 +111,7 @@ def _stretches(epochs: Sequence[EpochStart]) -> Iterator[_Stretch]:
 
 
 def _exists(extent: Extent, stretch: _Stretch) -> bool:
-    return extent.base_offset >= stretch.first and (stretch.upto is None or extent.last_offset < stretch.upto)
+    return stretch.holds(extent.base_offset, extent.last_offset)
 
 
 def _order(one: FlushedExtent) -> tuple[int, int, int, str]:

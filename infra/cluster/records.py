@@ -142,6 +142,7 @@ class TopicRecord:
     partitions: int
     configs: Mapping[str, str] = field(default_factory=lambda: NO_CONFIGS)
     deleted_ms: int | None = None  # wall clock of its deletion; its data is kept for a while
+    purged: bool = False  # deleted for good: it can be brought back no more, and its objects go
 
     def encode(self) -> bytes:
         """As JSON."""
@@ -152,6 +153,7 @@ class TopicRecord:
                 "partitions": self.partitions,
                 "configs": dict(self.configs),
                 "deleted_ms": self.deleted_ms,
+                **({"purged": True} if self.purged else {}),
             }
         )
 
@@ -167,6 +169,7 @@ class TopicRecord:
                 int(fields["partitions"]),
                 {str(name): str(value) for name, value in fields["configs"].items()},
                 fields["deleted_ms"],
+                bool(fields.get("purged", False)),
             ),
         )
 
@@ -175,14 +178,17 @@ class TopicRecord:
 class TopicNameRecord:
     """`topic-names/<name>/<version>`: the topic that has a name, as it is first created; None: the name was given back.
 
-    Whoever finds a name taken by a topic without any record can finish its creation from what stands here.
+    Whoever finds a name taken by a topic without any record can finish its creation from what stands here, and so can
+    whoever finds one whose undelete is half done.
     """
 
     topic: TopicRecord | None
+    revives: int = 0  # the version of the topic that this record lets be: 0 its creation, else an undelete
 
     def encode(self) -> bytes:
         """As JSON."""
-        return encode_record({"topic": None if self.topic is None else self.topic.encode().decode()})
+        topic = None if self.topic is None else self.topic.encode().decode()
+        return encode_record({"topic": topic, **({"revives": self.revives} if self.revives else {})})
 
     @classmethod
     def decode(cls, body: bytes, where: str) -> Self:
@@ -191,7 +197,8 @@ class TopicNameRecord:
             body,
             where,
             lambda fields: cls(
-                None if fields["topic"] is None else TopicRecord.decode(fields["topic"].encode(), where)
+                None if fields["topic"] is None else TopicRecord.decode(fields["topic"].encode(), where),
+                int(fields.get("revives", 0)),
             ),
         )
 

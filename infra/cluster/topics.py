@@ -3,12 +3,17 @@
 A name is won first, with the whole topic in the record, so that whoever finds a name taken by a topic without any
 record (its creator died) finishes that creation. A topic is deleted by its last record, and only then is its name given
 back.
+
+A deleted topic is brought back the same way as it was created: its name is won first, by a record that says which
+version of the topic it lets be. Until then the topic may be purged instead, by a record of that very version: of an
+undelete and a purge one wins, and what was purged never comes back, so its objects may be deleted.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Protocol
 from uuid import UUID
 
 from infra.clock import Clock
@@ -16,18 +21,47 @@ from infra.cluster.records import TopicNameRecord, TopicRecord
 from infra.cluster.state import Topic
 from infra.error_code import ErrorCode
 from infra.errors import Exists, Refused
-from infra.object_key import TOPICS, TopicKey, parse_key, topic_ledger, topic_name_ledger
+from infra.object_key import (
+    TOPIC_NAMES,
+    TOPICS,
+    TopicKey,
+    TopicNameKey,
+    parse_key,
+    topic_ledger,
+    topic_name_ledger,
+)
 from infra.store.ledger import Ledger, LedgerEntry
 from infra.store.port import ObjectStore
-from infra.view.port import View
+from infra.topic_config import check_deletable
 
 _LEDGERS_AT_ONCE = 32
+
+
+class TopicView(Protocol):
+    """The part of the view that is told of topics."""
+
+    async def put_topic(self, topic_id: UUID, version: int, record: bytes) -> None:
+        """Tell a topic's newest ledger record; an older version than the known one changes nothing."""
+
+    async def topics(self) -> dict[UUID, tuple[int, bytes]]:
+        """All known topics."""
+
+
+class NoView:
+    """Stands for the view where there is only a bucket: nodes find in the bucket what they were not told."""
+
+    async def put_topic(self, topic_id: UUID, version: int, record: bytes) -> None:
+        """Nobody is told."""
+
+    async def topics(self) -> dict[UUID, tuple[int, bytes]]:
+        """None."""
+        return {}
 
 
 class TopicLedger:
     """Creates, changes and deletes topics: the bucket decides, then the view is told. Keeps nothing."""
 
-    def __init__(self, store: ObjectStore, view: View, clock: Clock) -> None:
+    def __init__(self, store: ObjectStore, view: TopicView, clock: Clock) -> None:
         self._store = store
         self._view = view
         self._clock = clock
@@ -66,10 +100,82 @@ class TopicLedger:
         return await self._change(topic_id, lambda topic: replace(topic, configs=dict(change(topic.configs))))
 
     async def delete(self, topic_id: UUID) -> None:
-        """Delete a topic and give its name back. Raises `Refused(UNKNOWN_TOPIC_ID)` when it is unknown or gone."""
+        """Delete a topic and give its name back.
+
+        Raises `Refused`: UNKNOWN_TOPIC_ID when it is unknown or gone, POLICY_VIOLATION when its configs protect it.
+        """
         now_ms = self._clock.now_ms()
-        topic = await self._change(topic_id, lambda topic: replace(topic, deleted_ms=now_ms))
-        await self._give_back(topic.name, topic_id)
+
+        def deleted(topic: TopicRecord) -> TopicRecord:
+            check_deletable(topic.name, topic.configs)
+            return replace(topic, deleted_ms=now_ms)
+
+        topic = await self._change(topic_id, deleted)
+        await self.give_back(topic.name, topic_id, topic.version)
+
+    async def undelete(self, topic_id: UUID) -> Topic:
+        """Bring a deleted topic back under its name, with its configs and every record that it had.
+
+        Raises `Refused` with a sentence when it is unknown, not deleted, purged, or when its name is taken.
+        """
+        while True:
+            known = await self.read(topic_id)
+            if known is None or known[1].purged:
+                raise Refused(ErrorCode.UNKNOWN_TOPIC_ID, f"topic {topic_id} is gone for good")
+            version, record = known
+            if record.deleted_ms is None:
+                raise Refused(ErrorCode.TOPIC_ALREADY_EXISTS, f"topic {record.name!r} ({topic_id}) is not deleted")
+            held = TopicNameRecord(replace(record, deleted_ms=None), version + 1)
+            names = Ledger(self._store, topic_name_ledger(record.name))
+            last = await names.last()
+            if last is None or TopicNameRecord.decode(last.body, str(names)) != held:  # else half done already
+                await self._check_name_is_free_again(record.name, last)
+                try:
+                    await names.append(last.number + 1 if last else 0, held.encode())
+                except Exists:
+                    continue
+            topic = await self._revive(held)
+            if topic is not None:
+                return topic
+            await self.give_back(record.name, topic_id, version + 1)
+
+    async def purge(self, topic_id: UUID, version: int, record: TopicRecord) -> bool:
+        """Make a deleted topic's deletion final; False when its newest version is not `version` any more."""
+        purged = replace(record, purged=True).encode()
+        try:
+            await Ledger(self._store, topic_ledger(topic_id)).append(version + 1, purged)
+        except Exists:
+            return False
+        await self._view.put_topic(topic_id, version + 1, purged)
+        return True
+
+    async def give_back(self, name: str, topic_id: UUID, version: int) -> None:
+        """Give a name back if a topic still has it that was deleted by its `version`."""
+        names = Ledger(self._store, topic_name_ledger(name))
+        last = await names.last()
+        if last is None:
+            return
+        held = TopicNameRecord.decode(last.body, f"name of topic {name!r}")
+        if held.topic is not None and held.topic.topic_id == topic_id and held.revives <= version:
+            with contextlib.suppress(Exists):  # won by a new topic already
+                await names.append(last.number + 1, TopicNameRecord(None).encode())
+
+    async def holders(self) -> set[UUID]:
+        """The topics that have a name, whatever their own ledgers say: one listing, and a GET a name."""
+        newest: dict[str, int] = {}
+        async for info in self._store.list(TOPIC_NAMES):
+            key = parse_key(info.key)
+            if isinstance(key, TopicNameKey):
+                newest[key.name] = key.version
+        gate = asyncio.Semaphore(_LEDGERS_AT_ONCE)
+
+        async def holder(name: str, version: int) -> TopicRecord | None:
+            async with gate:
+                entry = await Ledger(self._store, topic_name_ledger(name)).get(version)
+            return TopicNameRecord.decode(entry.body, f"name of topic {name!r}").topic
+
+        held = await asyncio.gather(*(holder(name, version) for name, version in newest.items()))
+        return {record.topic_id for record in held if record is not None}
 
     async def read(self, topic_id: UUID) -> tuple[int, TopicRecord] | None:
         """(version, record) of a topic, also of a deleted one; None when nothing was ever recorded."""
@@ -90,18 +196,43 @@ class TopicLedger:
             await self._view.put_topic(topic_id, version, record.encode())
         return len(behind)
 
+    async def _check_name_is_free_again(self, name: str, last: LedgerEntry | None) -> None:
+        try:
+            if last is not None:
+                await self._check_name_is_free(name, last)
+        except Refused as refused:
+            taken = f"another topic has the name {name!r} by now: delete that one first"
+            raise Refused(refused.code, taken) from None
+
     async def _check_name_is_free(self, name: str, last: LedgerEntry) -> None:
-        holder = TopicNameRecord.decode(last.body, f"name of topic {name!r}").topic
-        if holder is None:
+        held = TopicNameRecord.decode(last.body, f"name of topic {name!r}")
+        if held.topic is None:
             return
-        known = await self.read(holder.topic_id)
+        known = await self.read(held.topic.topic_id)
         if known is None:
-            await self._finish_creation(holder)
+            if held.revives:
+                return  # it was purged meanwhile
+            await self._finish_creation(held.topic)
+        elif known[0] < held.revives:
+            if await self._revive(held) is None:
+                return
         elif known[1].deleted_ms is not None:
             return  # whoever deleted it has not given the name back yet
         else:
-            await self._view.put_topic(holder.topic_id, known[0], known[1].encode())
+            await self._view.put_topic(held.topic.topic_id, known[0], known[1].encode())
         raise Refused(ErrorCode.TOPIC_ALREADY_EXISTS, f"topic {name!r} exists already")
+
+    async def _revive(self, held: TopicNameRecord) -> Topic | None:
+        """Finish an undelete whose name is won; None when the topic was purged instead, or is deleted again."""
+        assert held.topic is not None
+        topic_id, body = held.topic.topic_id, held.topic.encode()
+        with contextlib.suppress(Exists):
+            await Ledger(self._store, topic_ledger(topic_id)).append(held.revives, body)
+        known = await self.read(topic_id)
+        if known is None or known[1].deleted_ms is not None:
+            return None
+        await self._view.put_topic(topic_id, known[0], known[1].encode())
+        return Topic.of(*known)
 
     async def _finish_creation(self, record: TopicRecord) -> Topic:
         body = record.encode()
@@ -120,16 +251,6 @@ class TopicLedger:
         entry = await Ledger(self._store, topic_ledger(topic_id)).append_next(body_for)
         await self._view.put_topic(topic_id, entry.number, entry.body)
         return Topic.of(entry.number, _record(topic_id, entry))
-
-    async def _give_back(self, name: str, topic_id: UUID) -> None:
-        names = Ledger(self._store, topic_name_ledger(name))
-        last = await names.last()
-        if last is None:
-            return
-        holder = TopicNameRecord.decode(last.body, f"name of topic {name!r}").topic
-        if holder is not None and holder.topic_id == topic_id:
-            with contextlib.suppress(Exists):  # won by a new topic already
-                await names.append(last.number + 1, TopicNameRecord(None).encode())
 
     async def _newest_versions(self) -> dict[UUID, int]:
         newest: dict[UUID, int] = {}

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 
 from infra.cluster.lease_objects import create_fence, fence_exists
+from infra.cluster.topics import NoView, TopicLedger
 from infra.errors import CauceError, Unavailable
 from infra.object_key import BatchSegmentKey
 from infra.partition import PartitionId, SessionId
@@ -495,6 +496,36 @@ def test_a_deleted_topic_is_led_no_more_and_a_forgotten_one_is() -> None:
         await settle(one)
         assert set(one.led()) == set(partitions_of(kept))
         await one.crash()
+
+    run(scenario)
+
+
+def test_what_was_acknowledged_before_a_delete_is_there_again_after_an_undelete() -> None:
+    async def scenario(world: World) -> None:
+        one = await start_node(world, policy=LAZY, durability="wal")
+        topic = await one.topics.create("t", 2, {})
+        await settle(one)
+        first, second = partitions_of(topic)
+        assert [await one.append(first, b"a"), await one.append(first, b"b"), await one.append(second, b"c")] == [
+            0,
+            1,
+            0,
+        ]
+        assert await payloads(world, first) == []
+        await one.topics.delete(topic.topic_id)
+        await settle(one)
+        assert one.led() == {}
+        other = await start_node(world)
+        await TopicLedger(world.store, NoView(), world.clock).undelete(topic.topic_id)
+        await other.topics.repair_view()
+        await settle(one, other)
+        assert set(one.led()) | set(other.led()) == {first, second}
+        assert await payloads(world, first) == [b"a", b"b"]
+        assert await payloads(world, second) == [b"c"]
+        node = one if first in one.led() else other
+        assert await node.append(first, b"d") == 2
+        await one.crash()
+        await other.crash()
 
     run(scenario)
 
