@@ -106,6 +106,16 @@ class RecordFooter:
         """How many rows it has."""
         return self.counts.records
 
+    def max_timestamp_of(self, number: int) -> int | None:
+        """The newest timestamp in a row group, milliseconds, whatever unit is stored; None when it is not known."""
+        group = self.metadata.row_group(number)
+        for at in range(group.num_columns):
+            column = group.column(at)
+            if column.path_in_schema == "timestamp" and column.is_stats_set and column.statistics.has_min_max:
+                raw = int(column.statistics.max_raw)
+                return raw // 1000 if '"microseconds"' in column.statistics.logical_type.to_json() else raw
+        return None
+
 
 async def read_record_footer(store: ObjectStore, key: str) -> RecordFooter:
     """The footer of a record segment in the store, with two ranged GETs at the most.
@@ -195,7 +205,7 @@ def _check_places(footer: RecordFooter) -> None:
     metadata = footer.metadata
     if (metadata.num_row_groups, metadata.num_rows) != (len(footer.row_groups), footer.records):
         raise Corrupt(f"{metadata.num_row_groups} row groups of {metadata.num_rows} rows are not what its footer says")
-    if metadata.num_columns != _leaves(footer.value_format):
+    if metadata.num_columns not in (_leaves(footer.value_format), _leaves(footer.value_format) - 1):
         raise Corrupt(f"{metadata.num_columns} columns are not those of value format {footer.value_format}")
     for number, group in enumerate(footer.row_groups):
         at = group.position
@@ -208,6 +218,6 @@ def _check_places(footer: RecordFooter) -> None:
 
 
 def _leaves(value_format: str) -> int:
-    """How many Parquet columns a segment has: a header's key and value are two."""
+    """How many Parquet columns a segment has: a header's key and value are two. The first segments had no partition."""
     fields = stored_schema(value_format)
     return sum(2 if pa.types.is_list(field.type) else 1 for field in fields)
