@@ -41,7 +41,7 @@ def table_schema(text: bool) -> Schema:
         NestedField(last + 4, "value", BinaryType(), required=False),
     )
     return Schema(
-        NestedField(1, PARTITION, IntegerType(), required=True),
+        NestedField(1, PARTITION, IntegerType(), required=False),  # old segments have it from the partitioning only
         NestedField(2, "offset", LongType(), required=True),
         NestedField(3, "timestamp", TimestamptzType(), required=True),
         NestedField(4, "key", BinaryType(), required=False),

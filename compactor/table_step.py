@@ -184,6 +184,7 @@ class Tables:
             if await self._is_gone(topic_id):
                 await self._on_thread(lambda keeper: keeper.drop(topic_id, with_files=False))
         elif self._settings_of(topic).table != ICEBERG:
+            self._following.pop(topic_id, None)
             await self._on_thread(lambda keeper: keeper.drop(topic_id, with_files=True))
             log.info("topic %r has no table any more", topic.name)
         else:

@@ -1,1 +1,5 @@
-from tests.servers import aws_credentials, moto_server  # noqa: F401
+"""Fixtures of the tables' tests."""
+
+from tests.servers import aws_credentials, moto_server
+
+__all__ = ["aws_credentials", "moto_server"]

@@ -1,6 +1,7 @@
 """A topic in a bucket, its compactor's tables, and its Iceberg table as others read it: by their own library and ways."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
 
@@ -15,11 +17,10 @@ from compactor.compaction import Compaction
 from compactor.footers import Footers
 from compactor.meter import Meter
 from compactor.partition import PartitionWork
-from compactor.planner import merge_of
-from compactor.plans import CompactExtents, CompactionPlan
+from compactor.plans import CompactExtents, CompactionPlan, MergeSegments
 from compactor.process import empty_folder
 from compactor.replace import Replacer
-from compactor.segment_output import Bench
+from compactor.segment_output import Bench, SegmentOutput
 from compactor.table_step import TableLimits, Tables
 from infra.clock import Clock
 from infra.cluster.manifest import Manifest
@@ -27,7 +28,7 @@ from infra.cluster.manifest_record import ManifestRecord
 from infra.cluster.state import ClusterState, Topic
 from infra.cluster.topics import TopicLedger
 from infra.partition import PartitionId
-from infra.records.record import Record
+from infra.segment.record_footer import SegmentFacts
 from infra.store.counted import CountedStore
 from infra.store.location import bucket_location
 from infra.store.open import open_store
@@ -121,9 +122,7 @@ class Kept:
 
     async def merge(self, topic: Topic, partition: int = 0) -> None:
         work = await self.look(topic, partition)
-        plan = merge_of(work.manifest, 1 << 30)
-        assert plan is not None
-        await self.run(plan, work)
+        await self.run(MergeSegments(work.manifest.segments), work)
 
     async def run(self, plan: CompactionPlan, work: PartitionWork) -> None:
         assert await self.compaction.run(plan, work) is not None
@@ -134,6 +133,21 @@ class Kept:
         manifest = await self.replacer.read(at)
         gone = tuple(one.key for one in manifest.segments if one.last_offset < offset)
         assert await self.replacer.replace(at, manifest, ManifestRecord(offset, removed=gone)) is not None
+
+    async def replace(self, topic: Topic, rows: pa.Table, partition: int = 0) -> None:
+        """As cleaning does: the first segment gives way to one with these rows."""
+        at = PartitionId(topic.topic_id, partition)
+        manifest = await self.replacer.read(at)
+        old = manifest.segments[0]
+        facts = SegmentFacts("cluster", topic.name, at)
+        bench = self.compaction._bench
+        output = SegmentOutput(
+            bench, facts, base_offset=old.base_offset, value_format=old.value_format, microseconds=True
+        )
+        output.write(rows, ())
+        await output.cut(old.last_offset)
+        record = ManifestRecord(manifest.log_start_offset, added=await output.finish(), removed=(old.key,))
+        assert await self.replacer.replace(at, manifest, record) is not None
 
     async def look(self, topic: Topic, partition: int = 0) -> PartitionWork:
         at = PartitionId(topic.topic_id, partition)
@@ -150,8 +164,15 @@ class Kept:
     async def manifest(self, topic: Topic, partition: int = 0) -> Manifest:
         return await self.written.ledger.read(PartitionId(topic.topic_id, partition))
 
-    def records(self, topic: Topic, partition: int = 0) -> list[Record]:
-        return self.written.records[PartitionId(topic.topic_id, partition)]
+    async def rows(self, topic: Topic) -> list[dict[str, object]]:
+        """What the record segments in the topic's manifests hold, read without Iceberg."""
+        found = []
+        for partition in range(topic.partitions):
+            manifest = await self.manifest(topic, partition)
+            for segment in manifest.segments:
+                if segment.last_offset >= manifest.log_start_offset:
+                    found += plain(pq.read_table(io.BytesIO(await self.store.get(segment.key))))
+        return found
 
     def table(self, name: str = "orders") -> Table:
         """As somebody else loads it: by the catalog's file, and with the library's own way to the bucket."""
