@@ -45,8 +45,9 @@ class TableKeeper:
         *,
         token: str,
     ) -> None:
-        """`location`: of the bucket; `properties`: of the catalog, as pyiceberg takes them; `is_gone`: whether a topic was
-        deleted, for the event loop; `token`: a random word.
+        """`location`: of the bucket; `properties`: of the catalog, as pyiceberg takes them.
+
+        `is_gone`: whether a topic was deleted, for the event loop; `token`: a random word.
         """
         self._store = TableStore(store, location, loop)
         self._naming = named_store(token, self._store)

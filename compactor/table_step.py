@@ -7,8 +7,9 @@ A work lease spares two nodes the same commit; the catalog decides between them.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -22,6 +23,7 @@ from infra.clock import Clock
 from infra.cluster.manifest import Manifest
 from infra.cluster.state import ClusterState, Topic
 from infra.cluster.topics import TopicLedger
+from infra.errors import CauceError
 from infra.object_key import TABLES, TableKey, parse_key
 from infra.partition import PartitionId
 from infra.store.port import ObjectStore
@@ -36,7 +38,7 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-_LEASE_MS = 60_000
+_LEASE_MS = 30_000  # a commit takes seconds; without the lease it goes on all the same
 _FIRST_RETRY_SECONDS = 5.0
 _MOST_DOUBLINGS = 7  # about ten minutes
 
@@ -168,15 +170,15 @@ class Tables:
 
         One LIST when there are no tables. Raises what catalog and store raise.
         """
-        if not await self._view.take_work("tables", self._owner, _LEASE_MS):
-            return
-        found: set[UUID] = set()
-        async for info in self._store.list(TABLES):
-            key = parse_key(info.key)
-            if isinstance(key, TableKey):
-                found.add(key.topic_id)
-        for topic_id in sorted(found):
-            await self._sweep_one(topic_id)
+        async with self._lease("tables") as taken:
+            if taken:
+                for topic_id in sorted(await self._found()):
+                    await self._sweep_one(topic_id)
+
+    async def _found(self) -> set[UUID]:
+        """Topics with files of a table in the bucket."""
+        keys = [parse_key(info.key) async for info in self._store.list(TABLES)]
+        return {key.topic_id for key in keys if isinstance(key, TableKey)}
 
     async def _sweep_one(self, topic_id: UUID) -> None:
         topic = self._state.topic_by_id(topic_id)
@@ -201,11 +203,10 @@ class Tables:
         return [max(pair) for pair in zip(told, seen, strict=True)]
 
     async def _follow(self, topic: Topic, one: _Following, versions: list[int]) -> None:
-        work = f"table/{topic.topic_id}"
         try:
-            if await self._view.take_work(work, self._owner, _LEASE_MS):
-                await self._commit(topic, one, versions)
-                await self._view.give_work(work, self._owner)
+            async with self._lease(f"table/{topic.topic_id}") as taken:
+                if taken:
+                    await self._commit(topic, one, versions)
             one.not_before = self._clock.monotonic() + self._limits.commit_interval_seconds
             one.failures = 0
         except Exception as error:  # noqa: BLE001 (foreign catalogs raise what they like; compaction goes on)
@@ -234,6 +235,17 @@ class Tables:
         self._meter.add("table_failures")
         if one.failures == 1:
             log.error("the table of topic %r is behind; it is tried again: %s", topic.name, error)
+
+    @asynccontextmanager
+    async def _lease(self, name: str) -> AsyncIterator[bool]:
+        if not await self._view.take_work(name, self._owner, _LEASE_MS):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            with suppress(CauceError):  # it lapses by itself
+                await self._view.give_work(name, self._owner)
 
     async def _is_gone(self, topic_id: UUID) -> bool:
         found = await self._topics.read(topic_id)

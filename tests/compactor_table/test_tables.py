@@ -11,6 +11,7 @@ from random import Random
 import duckdb
 import pyarrow as pa
 import pytest
+from pyiceberg.catalog import load_catalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
 
 from compactor.table_commit import bring_to
@@ -97,7 +98,7 @@ async def test_it_follows_merges_cleaning_retention_and_new_partitions(url: str,
         )
         await cluster.replace(topic, kept_rows)
         await check(cluster, topic)
-        assert [row["offset"] for row in rows_of(cluster.table())][0] == 8
+        assert rows_of(cluster.table())[0]["offset"] == 8
         await cluster.write(topic, 30)
         await cluster.raise_log_start(topic, 40)
         await check(cluster, topic)
@@ -129,7 +130,7 @@ async def test_a_snapshot_says_of_which_manifests_it_is(tmp_path: Path) -> None:
 @in_loop
 async def test_engines_read_text_times_and_files(tmp_path: Path) -> None:
     async with kept((tmp_path / "bucket").as_uri(), tmp_path) as cluster:
-        topic = await filled(cluster, cauce__value__format="json")
+        await filled(cluster, cauce__value__format="json")
         table = cluster.table()
         files = [file["file_path"].removeprefix("file://") for file in table.inspect.files().to_pylist()]
         counted = duckdb.sql(
@@ -270,6 +271,26 @@ async def test_of_two_commits_one_is_refused_and_planned_anew(tmp_path: Path) ->
         await other.settle()
         await cluster.merge(topic)
         await check(cluster, topic)
+        await other.close()
+
+
+@in_loop
+async def test_several_nodes_share_a_catalog(moto_server: S3Server, tmp_path: Path) -> None:
+    glue = {"type": "glue", "glue.endpoint": moto_server.endpoint, "glue.region": "us-east-1"}
+    async with kept(moto_server.url(tmp_path.name), tmp_path) as cluster:
+        cluster.catalog = glue
+        await cluster.restart()
+        topic = await filled(cluster)
+        other = cluster.compactor("2.b")
+        await cluster.write(topic, 9)
+        await other.run(await cluster.look(topic))
+        await other.settle()
+        await cluster.write(topic, 4, partition=1)
+        await cluster.follow(topic)
+        table = load_catalog("cauce", **glue, **cluster.access()).load_table(("cauce", "orders"))
+        assert rows_of(table) == await cluster.rows(topic)
+        assert len(table.metadata.snapshots) == 3
+        assert not (tmp_path / "tables").exists()
         await other.close()
 
 

@@ -1,4 +1,4 @@
-"""A topic in a bucket, its compactor's tables, and its Iceberg table as others read it: by their own library and ways."""
+"""A topic in a bucket, its compactor's tables, and its Iceberg table as others read it."""
 
 import asyncio
 import io
