@@ -106,16 +106,6 @@ class RecordFooter:
         """How many rows it has."""
         return self.counts.records
 
-    def max_timestamp_of(self, number: int) -> int | None:
-        """The newest timestamp in a row group, milliseconds, whatever unit is stored; None when it is not known."""
-        group = self.metadata.row_group(number)
-        for at in range(group.num_columns):
-            column = group.column(at)
-            if column.path_in_schema == "timestamp" and column.is_stats_set and column.statistics.has_min_max:
-                raw = int(column.statistics.max_raw)
-                return raw // 1000 if '"microseconds"' in column.statistics.logical_type.to_json() else raw
-        return None
-
 
 async def read_record_footer(store: ObjectStore, key: str) -> RecordFooter:
     """The footer of a record segment in the store, with two ranged GETs at the most.
@@ -144,6 +134,21 @@ def parse_record_footer(key: str, tail: Buffer) -> RecordFooter:
     except (ValueError, KeyError, TypeError, IndexError, OverflowError, struct.error, OSError) as error:
         raise Corrupt(f"{key} has a footer that cannot be read: {error!r}") from error
     return parsed
+
+
+def timestamp_range(metadata: pq.FileMetaData, number: int) -> tuple[int, int] | None:
+    """The oldest and newest timestamp in a row group as its statistics say, in milliseconds whatever unit is stored.
+
+    None when they say nothing.
+    """
+    group = metadata.row_group(number)
+    for at in range(group.num_columns):
+        column = group.column(at)
+        if column.path_in_schema == "timestamp" and column.is_stats_set and column.statistics.has_min_max:
+            found = column.statistics
+            unit = 1000 if '"microseconds"' in found.logical_type.to_json() else 1
+            return int(found.min_raw) // unit, int(found.max_raw) // unit
+    return None
 
 
 def record_footer_metadata(
