@@ -10,6 +10,7 @@ from infra.cluster.state import ClusterState, Topic
 from infra.config_value import ConfigDef, ConfigType
 from infra.error_code import ErrorCode
 from infra.errors import Refused
+from infra.table_config import TABLE, check_table_support
 from infra.topic_config import check_topic_configs
 from infra.topic_config_table import TOPIC_CONFIGS
 
@@ -110,7 +111,10 @@ class ConfigAdmin:
             check_topic_configs(changed)
             return changed
 
-        await self._check_value_format(topic, checked(topic.configs))
+        wanted = checked(topic.configs)
+        if wanted.get(TABLE) != topic.configs.get(TABLE):
+            check_table_support(wanted)
+        await self._check_value_format(topic, wanted)
         if not validate_only:
             await self._topics.alter_configs(topic, checked)
 

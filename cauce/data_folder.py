@@ -5,6 +5,7 @@
 <data>/wal/         the WAL
 <data>/bucket/      the folder bucket, unless another is named
 <data>/compactor/   record segments under way, of no worth once the compactor has ended
+<data>/tables/      the catalog of Iceberg tables, unless another is named; made again from the bucket when it is lost
 <data>/redis/       the embedded Valkey's data, unless a Redis is named
 """
 

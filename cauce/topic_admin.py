@@ -13,6 +13,7 @@ from infra.error_code import ErrorCode
 from infra.errors import Refused
 from infra.limits import MAX_PARTITIONS_OF_TOPIC
 from infra.partition import PartitionId
+from infra.table_config import check_table_support
 from infra.topic_config import INTERNAL_TOPICS, check_topic_configs, check_topic_name
 
 LEADERS_WITHIN_SECONDS = 5.0  # how long a creation waits for its partitions to be led, before it answers anyway
@@ -56,6 +57,7 @@ class TopicAdmin:
             raise Refused(ErrorCode.TOPIC_ALREADY_EXISTS, f"topic {wanted.name!r} exists already")
         self._check_collision(wanted.name)
         check_topic_configs(wanted.configs or {})
+        check_table_support(wanted.configs or {})
         if wanted.assignments:
             return self._check_assignments(wanted)
         if wanted.replication_factor == 0 or wanted.replication_factor < _BY_DEFAULT:

@@ -6,7 +6,7 @@ the tombstones of a segment begin to wait when all below it has been cleaned of 
 """
 
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 
 from compactor.ahead import ahead
@@ -25,7 +25,9 @@ from infra.cluster.manifest_record import ManifestRecord, RecordSegment, RowGrou
 from infra.records.columns import RECORDS
 from infra.segment.record_footer import RecordFooter, SegmentFacts
 from infra.segment.record_rows import read_rows
+from infra.segment.record_segment import TimeOutOfReach
 from infra.store.port import Buffer
+from infra.table_config import ICEBERG
 from infra.topic_config import TopicSettings
 
 _MOST_SOURCES = 64  # named in a footer
@@ -188,6 +190,13 @@ class _Turn:
         return True
 
     async def _written(self, group: Sequence[KeptRows]) -> tuple[RecordSegment, ...]:
+        """In microseconds for a table, unless a record's time is beyond what those can tell."""
+        if self._work.settings.table == ICEBERG:
+            with suppress(TimeOutOfReach):
+                return await self._write(group, microseconds=True)
+        return await self._write(group, microseconds=False)
+
+    async def _write(self, group: Sequence[KeptRows], *, microseconds: bool) -> tuple[RecordSegment, ...]:
         segments = [each.scanned.segment for each in group]
         sources = tuple(segment.key for segment in segments)
         named = sources if len(sources) <= _MOST_SOURCES else ()
@@ -198,6 +207,7 @@ class _Turn:
             base_offset=segments[0].base_offset,
             value_format=segments[0].value_format,
             rewrites=max(segment.rewrites for segment in segments),
+            microseconds=microseconds,
         )
         try:
             for each in group:

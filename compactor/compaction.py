@@ -34,6 +34,8 @@ from infra.records.decode_columns import decode_columns, split_readable
 from infra.segment.extent import FlushedExtent, ProducerEntry
 from infra.segment.record_footer import SegmentFacts
 from infra.segment.record_rows import read_rows
+from infra.segment.record_segment import TimeOutOfReach
+from infra.table_config import ICEBERG
 
 log = logging.getLogger(__name__)
 
@@ -67,10 +69,7 @@ class Compaction:
         """
         begun = self._bench.clock.monotonic()
         try:
-            if isinstance(plan, CompactExtents):
-                record = await self._compact(plan, work)
-            else:
-                record = await self._merge(plan, work)
+            record = await self._rewrite(plan, work)
         except NotFound as error:
             return await self._give_up(work, error)
         after = await self._replacer.replace(work.partition, work.manifest, record)
@@ -91,12 +90,26 @@ class Compaction:
         )
         return after
 
+    async def _rewrite(self, plan: CompactionPlan, work: PartitionWork) -> ManifestRecord:
+        """Segments that a table refers to have microseconds, unless a record's time is beyond what those can tell."""
+        if work.settings.table == ICEBERG:
+            try:
+                return await self._rewrite_in(plan, work, microseconds=True)
+            except TimeOutOfReach as error:
+                log.info("%s: %s; its record segments have milliseconds", work, error)
+        return await self._rewrite_in(plan, work, microseconds=False)
+
+    async def _rewrite_in(self, plan: CompactionPlan, work: PartitionWork, *, microseconds: bool) -> ManifestRecord:
+        if isinstance(plan, CompactExtents):
+            return await self._compact(plan, work, microseconds)
+        return await self._merge(plan, work, microseconds)
+
     # extents
 
-    async def _compact(self, plan: CompactExtents, work: PartitionWork) -> ManifestRecord:
+    async def _compact(self, plan: CompactExtents, work: PartitionWork, microseconds: bool) -> ManifestRecord:
         loads = ExtentLoads(self._bench.store, self._footers, plan.extents, plan.base_offset)
         sources = tuple(dict.fromkeys(extent.segment for extent in plan.extents))
-        output = self._output(work, sources, plan.base_offset, 0)
+        output = self._output(work, sources, plan.base_offset, 0, microseconds=microseconds)
         try:
             async with aclosing(ahead(loads.read())) as stream:
                 async for load in stream:
@@ -138,11 +151,13 @@ class Compaction:
 
     # record segments
 
-    async def _merge(self, plan: MergeSegments, work: PartitionWork) -> ManifestRecord:
+    async def _merge(self, plan: MergeSegments, work: PartitionWork, microseconds: bool) -> ManifestRecord:
         segments = plan.segments
         rewrites = max(one.rewrites for one in segments) + 1
         keys = tuple(one.key for one in segments)
-        output = self._output(work, keys, segments[0].base_offset, rewrites, segments[0].value_format)
+        output = self._output(
+            work, keys, segments[0].base_offset, rewrites, segments[0].value_format, microseconds=microseconds
+        )
         try:
             async with aclosing(ahead(read_segments(self._bench.store, segments))) as stream:
                 async for load in stream:
@@ -156,7 +171,14 @@ class Compaction:
     # both
 
     def _output(
-        self, work: PartitionWork, sources: tuple[str, ...], base_offset: int, rewrites: int, value_format: str = ""
+        self,
+        work: PartitionWork,
+        sources: tuple[str, ...],
+        base_offset: int,
+        rewrites: int,
+        value_format: str = "",
+        *,
+        microseconds: bool,
     ) -> SegmentOutput:
         named = sources if len(sources) <= _MOST_SOURCES else ()
         facts = SegmentFacts(self._cluster_id, work.topic.name, work.partition, named)
@@ -166,6 +188,7 @@ class Compaction:
             base_offset=base_offset,
             value_format=value_format or _value_format(work),
             rewrites=rewrites,
+            microseconds=microseconds,
         )
 
     async def _on_thread(self, call: Callable[..., int], *arguments: object) -> int:

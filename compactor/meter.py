@@ -16,6 +16,8 @@ COUNTERS: Mapping[str, str] = {
     "seconds": "Time spent in runs, waiting for the store included.",
     "cleaned_records": "Records that cleaning has taken away.",
     "cleaned_bytes_out": "Bytes of record segments written by cleaning.",
+    "table_commits": "Commits made to tables of topics.",
+    "table_failures": "Tries to bring a topic's table up to date that ended in an error.",
     "unreadable_batches": "Record batches that could not be decoded and are kept as they were.",
 }
 GAUGES: Mapping[str, str] = {

@@ -28,15 +28,19 @@ from compactor.replace import Replacer
 from compactor.retention_step import Retention
 from compactor.schedule import Schedule
 from compactor.segment_output import Bench
+from compactor.table_step import TableLimits, Tables
 from compactor.worker import Chore, Worker
 from infra.clock import Clock
 from infra.cluster.cluster import open_cluster
 from infra.cluster.manifest import ManifestLedger
 from infra.cluster.state import ClusterState, Topic
+from infra.cluster.topics import TopicLedger
 from infra.partition import PartitionId
 from infra.settings import Settings
+from infra.store.location import bucket_location
 from infra.store.open import open_store
 from infra.store.port import ObjectStore
+from infra.table_config import catalog_properties
 from infra.topic_config import TopicSettings, topic_settings
 from infra.view.port import View
 from infra.view.redis_view import RedisView
@@ -106,34 +110,56 @@ async def _worker(document: Document, clock: Clock, meter: Meter) -> AsyncIterat
         tools = CleaningTools(bench, replacer, meter, cluster.cluster_id)
         cleaning = Cleaning(tools, current, _cleaning_limits(settings))
         interval_seconds = settings["cauce.compaction.interval.ms"] / 1000
+        owner = f"{document.node_id}.{clock.token()}"
 
         def settings_of(topic: Topic) -> TopicSettings:
             return topic_settings(topic.configs, state.broker_configs, settings.durability)
 
         def gone(partition: PartitionId) -> None:
-            for each in (retention, step, cleaning):
+            for each in (retention, step, cleaning, tables):
                 each.forget(partition)
 
+        tables = Tables(
+            store=store,
+            location=bucket_location(settings.bucket),
+            catalog=catalog_properties(settings["cauce.table.catalog"]),
+            folder=settings.data / "tables",
+            limits=_table_limits(settings),
+            state=state,
+            settings_of=settings_of,
+            topics=TopicLedger(store, view, clock),
+            replacer=replacer,
+            view=view,
+            owner=owner,
+            clock=clock,
+            meter=meter,
+        )
+        stack.push_async_callback(tables.close)
         yield (
             state,
             Worker(
                 state=state,
                 view=view,
                 replacer=replacer,
-                steps=[retention, step, cleaning],
+                steps=[retention, step, cleaning, tables],
                 schedule=Schedule(interval_seconds, document.node_id),
                 settings_of=settings_of,
-                owner=f"{document.node_id}.{clock.token()}",
+                owner=owner,
                 interval_seconds=interval_seconds,
                 clock=clock,
                 meter=meter,
-                chores=[_garbage(document, store, view, clock, replacer)],
+                chores=[
+                    Chore("tables", settings["cauce.garbage.interval.ms"] / 1000, tables.sweep),
+                    _garbage(document, store, view, clock, replacer, tables),
+                ],
                 on_gone=gone,
             ),
         )
 
 
-def _garbage(document: Document, store: ObjectStore, view: View, clock: Clock, replacer: Replacer) -> Chore:
+def _garbage(
+    document: Document, store: ObjectStore, view: View, clock: Clock, replacer: Replacer, tables: Tables
+) -> Chore:
     """Garbage collection of the whole bucket; a node that starts again goes on with it at once."""
     settings = document.settings
     interval_ms = settings["cauce.garbage.interval.ms"]
@@ -142,7 +168,8 @@ def _garbage(document: Document, store: ObjectStore, view: View, clock: Clock, r
         undelete_ms=settings["cauce.topic.undelete.ms"],
         interval_ms=interval_ms,
     )
-    garbage = Garbage(store, view, clock, replacer, limits, owner=f"node {document.node_id}")
+    owner = f"node {document.node_id}"
+    garbage = Garbage(store, view, clock, replacer, limits, owner=owner, named_by_tables=tables.named)
     return Chore("garbage collection", interval_ms / 1000, garbage.run)
 
 
@@ -155,6 +182,14 @@ def _cleaning_limits(settings: Settings) -> CleaningLimits:
         settings["log.cleaner.enable"],
         settings["log.cleaner.backoff.ms"],
         settings["log.cleaner.dedupe.buffer.size"],
+    )
+
+
+def _table_limits(settings: Settings) -> TableLimits:
+    return TableLimits(
+        settings["cauce.table.commit.interval.ms"] / 1000,
+        settings["cauce.table.snapshot.retention.ms"],
+        settings["cauce.garbage.grace.ms"],
     )
 
 

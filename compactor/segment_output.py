@@ -40,14 +40,22 @@ class SegmentOutput:
     """The segments of one run, ascending and without gaps."""
 
     def __init__(
-        self, bench: "Bench", facts: SegmentFacts, *, base_offset: int, value_format: str, rewrites: int = 0
+        self,
+        bench: "Bench",
+        facts: SegmentFacts,
+        *,
+        base_offset: int,
+        value_format: str,
+        rewrites: int = 0,
+        microseconds: bool = False,
     ) -> None:
-        """`base_offset`: where the first begins; `rewrites`: what stands in each of them."""
+        """`base_offset`: where the first begins; `rewrites`: what stands in each; `microseconds`: as the writer's."""
         self._bench = bench
         self._facts = facts
         self._base_offset = base_offset
         self._value_format = value_format
         self._rewrites = rewrites
+        self._microseconds = microseconds
         self._writer: RecordSegmentWriter | None = None
         self._path: Path | None = None
         self._put: asyncio.Task[None] | None = None
@@ -63,7 +71,9 @@ class SegmentOutput:
         """Append rows (RECORDS) and batches that have none; bytes of the open segment so far. Blocks: for a thread."""
         if self._writer is None:
             self._path = self._bench.folder / f"{self._bench.clock.token()}.parquet"
-            self._writer = RecordSegmentWriter(self._path, self._facts, value_format=self._value_format)
+            self._writer = RecordSegmentWriter(
+                self._path, self._facts, value_format=self._value_format, microseconds=self._microseconds
+            )
         self._writer.write(rows)
         if unreadable:
             self._writer.keep_unreadable(unreadable)

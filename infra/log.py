@@ -37,5 +37,5 @@ def set_up_logging(level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for chatty in ("aiobotocore", "botocore", "aiohttp.access", "asyncio"):
+    for chatty in ("aiobotocore", "botocore", "aiohttp.access", "asyncio", "pyiceberg"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))

@@ -14,6 +14,7 @@ from infra.errors import BadStart
 from infra.limits import WireLimits
 from infra.ports import Durability
 from infra.settings_table import SETTINGS
+from infra.table_config import catalog_properties
 
 _PREFIX = "CAUCE_"
 # Variables that the command line or the test fixture read themselves.
@@ -134,7 +135,7 @@ def load_settings(
         text, source = given.pop(name, (definition.default, "the default"))
         try:
             values[name] = definition.parse(text)
-            _check_addresses(name, values[name])
+            _check_form(name, values[name])
         except BadValue as problem:
             raise BadStart(f"{name}={_shown(name, text)!r} from {source} {problem}") from None
     for name, (_, source) in given.items():
@@ -144,7 +145,7 @@ def load_settings(
     return settings
 
 
-def _check_addresses(name: str, value: Any) -> None:
+def _check_form(name: str, value: Any) -> None:
     if name in ("listeners", "advertised.listeners"):
         for address in value:
             parse_listener(address)
@@ -153,6 +154,8 @@ def _check_addresses(name: str, value: Any) -> None:
             parse_listener(value)
         except BadValue:
             raise BadValue("is not HOST:PORT, for example 127.0.0.1:9644; empty for none") from None
+    elif name == "cauce.table.catalog":
+        catalog_properties(value)
 
 
 def _provenance(

@@ -120,6 +120,27 @@ SETTINGS: dict[str, ConfigDef] = {
             "An object that nothing needs is deleted after so long; longer than any read or flush takes.",
             low=0,
         ),
+        ConfigDef(
+            "cauce.table.catalog",
+            _SECRET,
+            "",
+            "Iceberg catalog of the tables of topics: JSON or name=value, with commas between, as pyiceberg takes it; "
+            "empty: an SQLite file in the data folder, for one compactor.",
+        ),
+        ConfigDef(
+            "cauce.table.commit.interval.ms",
+            _L,
+            "30000",
+            "A topic's table follows its record segments with one commit in so long, at the most.",
+            low=0,
+        ),
+        ConfigDef(
+            "cauce.table.snapshot.retention.ms",
+            _L,
+            "3600000",
+            "A table's snapshot, and the objects that it alone names, stay for so long after a newer one came.",
+            low=0,
+        ),
         ConfigDef("cauce.garbage.interval.ms", _L, "600000", "How often a compactor looks for garbage.", low=10),
         ConfigDef(
             "cauce.topic.undelete.ms",

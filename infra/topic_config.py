@@ -51,6 +51,7 @@ class TopicSettings:
     max_compaction_lag_ms: int
     unclean_leader_election: bool
     value_format: str  # bytes, string or json
+    table: str  # "" or iceberg
 
     @property
     def compacted(self) -> bool:
@@ -120,4 +121,5 @@ def topic_settings(
         max_compaction_lag_ms=value("max.compaction.lag.ms"),
         unclean_leader_election=value("unclean.leader.election.enable"),
         value_format=value("cauce.value.format"),
+        table=value("cauce.table"),
     )

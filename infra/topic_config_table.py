@@ -35,6 +35,13 @@ TOPIC_CONFIGS: Mapping[str, ConfigDef] = {
             synonym="cauce.durability",
         ),
         ConfigDef(
+            "cauce.table",
+            _S,
+            "",
+            "Whether the topic's record segments are an Iceberg table too, for analytics engines: empty or iceberg.",
+            choices=("", "iceberg"),
+        ),
+        ConfigDef(
             "cauce.value.format",
             _S,
             "bytes",

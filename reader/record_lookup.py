@@ -9,7 +9,7 @@ import numpy as np
 from infra.cluster.manifest_record import RecordSegment
 from infra.errors import Corrupt
 from infra.ports import LogReader
-from infra.segment.record_footer import RecordFooter
+from infra.segment.record_footer import RecordFooter, timestamp_range
 from reader.fetch_plan import GroupRead, groups_of
 from reader.record_reader import RecordReader
 
@@ -75,9 +75,5 @@ def _max_timestamp(footer: RecordFooter, read: GroupRead) -> int:
     """As the row group's statistics say; the greatest there can be when they say nothing."""
     if read.number >= footer.metadata.num_row_groups:
         raise Corrupt(f"{read.segment} has no row group {read.number}")
-    group = footer.metadata.row_group(read.number)
-    for number in range(group.num_columns):
-        column = group.column(number)
-        if column.path_in_schema == "timestamp" and column.is_stats_set and column.statistics.has_min_max:
-            return int(column.statistics.max_raw)
-    return _NO_STATISTICS
+    found = timestamp_range(footer.metadata, read.number)
+    return _NO_STATISTICS if found is None else found[1]

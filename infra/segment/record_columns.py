@@ -2,6 +2,10 @@
 
 `bytes` stores the value column as binary. `string` and `json` store what is UTF-8 in `value`, as text that engines show
 and search, and every other value in `value_bytes`, so that no record is changed or lost by its topic's config.
+
+The partition stands first, the same in every row: tables and datasets reach over many. Timestamps are milliseconds, or
+microseconds where an Iceberg table refers to the segments: its format knows no other unit, and engines that find
+milliseconds refuse the file, or compare its statistics wrongly.
 """
 
 from collections.abc import Sequence
@@ -14,15 +18,10 @@ import pyarrow.compute as pc
 from infra.records.columns import RECORDS
 
 VALUE_FORMATS = ("bytes", "string", "json")
-VALUE, VALUE_BYTES = "value", "value_bytes"
-_TEXT = pa.schema(
-    [
-        *(RECORDS.field(name) for name in ("offset", "timestamp", "key")),
-        pa.field(VALUE, pa.string()),
-        pa.field(VALUE_BYTES, pa.binary()),
-        RECORDS.field("headers"),
-    ]
-)
+PARTITION, VALUE, VALUE_BYTES = "partition", "value", "value_bytes"
+_PARTITION = pa.field(PARTITION, pa.int32(), nullable=False)
+_TIMESTAMP_US = pa.field("timestamp", pa.timestamp("us", "UTC"), nullable=False)
+_TEXT = [pa.field(VALUE, pa.string()), pa.field(VALUE_BYTES, pa.binary())]
 # Bytes, not characters: RE2 reads binary arrays byte by byte. The table of well-formed sequences is Unicode's own.
 _UTF8 = (
     r"\A(?:[\x00-\x7F]"
@@ -32,11 +31,15 @@ _UTF8 = (
 )
 
 
-def stored_schema(value_format: str) -> pa.Schema:
+def stored_schema(value_format: str, *, microseconds: bool = False) -> pa.Schema:
     """The columns of a segment. Raises `ValueError` for an unknown format."""
     if value_format not in VALUE_FORMATS:
         raise ValueError(f"{value_format!r} is no value format")
-    return RECORDS if value_format == "bytes" else _TEXT
+    value = [RECORDS.field(VALUE)] if value_format == "bytes" else _TEXT
+    timestamp = _TIMESTAMP_US if microseconds else RECORDS.field("timestamp")
+    return pa.schema(
+        [_PARTITION, RECORDS.field("offset"), timestamp, RECORDS.field("key"), *value, RECORDS.field("headers")]
+    )
 
 
 def stored_names(value_format: str, columns: Sequence[str]) -> list[str]:
@@ -45,13 +48,14 @@ def stored_names(value_format: str, columns: Sequence[str]) -> list[str]:
     return [*columns, VALUE_BYTES] if split else list(columns)
 
 
-def to_stored(rows: pa.Table, value_format: str) -> pa.Table:
-    """RECORDS rows as the segment's columns."""
-    if value_format == "bytes":
-        return rows
-    text, other = _split(rows[VALUE])
-    columns = {**{name: rows[name] for name in RECORDS.names}, VALUE: text, VALUE_BYTES: other}
-    return pa.table([columns[name] for name in _TEXT.names], schema=_TEXT)
+def to_stored(rows: pa.Table, partition: int, value_format: str, *, microseconds: bool = False) -> pa.Table:
+    """RECORDS rows as the segment's columns. Raises `ValueError` for a time too far off to count in microseconds."""
+    columns = {name: rows[name] for name in RECORDS.names}
+    columns[PARTITION] = pa.chunked_array([pa.repeat(pa.scalar(partition, pa.int32()), len(rows))])
+    if value_format != "bytes":
+        columns[VALUE], columns[VALUE_BYTES] = _split(rows[VALUE])
+    schema = stored_schema(value_format, microseconds=microseconds)
+    return pa.table([columns[name] for name in schema.names], names=schema.names).cast(schema)
 
 
 def from_stored(table: pa.Table, columns: Sequence[str]) -> pa.Table:

@@ -136,6 +136,21 @@ def parse_record_footer(key: str, tail: Buffer) -> RecordFooter:
     return parsed
 
 
+def timestamp_range(metadata: pq.FileMetaData, number: int) -> tuple[int, int] | None:
+    """The oldest and newest timestamp in a row group as its statistics say, in milliseconds whatever unit is stored.
+
+    None when they say nothing.
+    """
+    group = metadata.row_group(number)
+    for at in range(group.num_columns):
+        column = group.column(at)
+        if column.path_in_schema == "timestamp" and column.is_stats_set and column.statistics.has_min_max:
+            found = column.statistics
+            unit = 1000 if '"microseconds"' in found.logical_type.to_json() else 1
+            return int(found.min_raw) // unit, int(found.max_raw) // unit
+    return None
+
+
 def record_footer_metadata(
     facts: SegmentFacts,
     counts: RecordCounts,
@@ -195,7 +210,7 @@ def _check_places(footer: RecordFooter) -> None:
     metadata = footer.metadata
     if (metadata.num_row_groups, metadata.num_rows) != (len(footer.row_groups), footer.records):
         raise Corrupt(f"{metadata.num_row_groups} row groups of {metadata.num_rows} rows are not what its footer says")
-    if metadata.num_columns != _leaves(footer.value_format):
+    if metadata.num_columns not in (_leaves(footer.value_format), _leaves(footer.value_format) - 1):
         raise Corrupt(f"{metadata.num_columns} columns are not those of value format {footer.value_format}")
     for number, group in enumerate(footer.row_groups):
         at = group.position
@@ -208,6 +223,6 @@ def _check_places(footer: RecordFooter) -> None:
 
 
 def _leaves(value_format: str) -> int:
-    """How many Parquet columns a segment has: a header's key and value are two."""
+    """How many Parquet columns a segment has: a header's key and value are two. The first segments had no partition."""
     fields = stored_schema(value_format)
     return sum(2 if pa.types.is_list(field.type) else 1 for field in fields)

@@ -41,7 +41,7 @@ def read_rows(
     """
     names = RECORDS.names if columns is None else list(columns)
     _check_group(footer, number, group, data)
-    _check_chunks(footer, number, group, data, names)
+    _check_chunks(footer, number, group, data, columns)
     file = pa.PythonFile(_Range(footer, group, data), "r")
     try:
         parquet = pq.ParquetFile(file, metadata=footer.metadata, pre_buffer=False)
@@ -64,10 +64,13 @@ def _check_group(footer: RecordFooter, number: int, group: RowGroup, data: Buffe
         raise Corrupt(f"{footer.key}: {len(data)} bytes came instead of the {group.size} of row group {number}")
 
 
-def _check_chunks(footer: RecordFooter, number: int, group: RowGroup, data: Buffer, names: Sequence[str]) -> None:
+def _check_chunks(
+    footer: RecordFooter, number: int, group: RowGroup, data: Buffer, columns: Sequence[str] | None
+) -> None:
+    """All chunks, or those of some columns."""
     view = memoryview(data)
     ranges = chunk_ranges(footer.metadata, number)
-    for at in _leaves(footer, names):
+    for at in range(len(ranges)) if columns is None else _leaves(footer, columns):
         position, size = ranges[at]
         begin = position - group.position
         if begin < 0 or begin + size > len(view):

@@ -29,7 +29,12 @@ ROW_GROUP_BYTES = 1 << 20
 MOST_ROWS = 1 << 16  # of a row group, however small they are
 _FIRST_RATIO = 5.0  # raw to compressed, as JSON comes to
 _GREATEST_RATIO = 16.0  # a reader unpacks a group at once, so its raw size has a bound
+_FARTHEST_MS = (2**63 - 1) // 1000  # what microseconds can tell
 _RATIO_GROUPS = 4  # how many groups the next one's ratio is taken from
+
+
+class TimeOutOfReach(ValueError):
+    """A record's time lies too far from 1970 for microseconds: write the segment with milliseconds."""
 
 
 class RecordSegmentWriter:
@@ -42,13 +47,18 @@ class RecordSegmentWriter:
         *,
         row_group_bytes: int = ROW_GROUP_BYTES,
         value_format: str = "bytes",
+        microseconds: bool = False,
     ) -> None:
-        """Begins the file, over another that lies there. Raises `OSError`."""
+        """Begins the file, over another that lies there; `microseconds`: the unit of its timestamps, for tables.
+
+        Raises `OSError`.
+        """
         self._path = path
         self._facts = facts
         self._row_group_bytes = row_group_bytes
         self._value_format = value_format
-        schema = stored_schema(value_format)
+        self._microseconds = microseconds
+        schema = stored_schema(value_format, microseconds=microseconds)
         self._sink = pa.OSFile(str(path), "wb")
         self._writer = pq.ParquetWriter(self._sink, schema, **_options())
         self._pending: list[pa.RecordBatch] = []
@@ -71,7 +81,10 @@ class RecordSegmentWriter:
         return self._records
 
     def write(self, rows: pa.Table) -> None:
-        """Append rows (RECORDS); their offsets ascend and lie above all before. Raises `ValueError`, `OSError`."""
+        """Append rows (RECORDS); their offsets ascend and lie above all before.
+
+        Raises `ValueError`, `OSError`, and `TimeOutOfReach` when their times cannot be told in microseconds.
+        """
         for batch in rows.cast(RECORDS).to_batches():
             if len(batch):
                 self._check_and_count(batch)
@@ -123,7 +136,10 @@ class RecordSegmentWriter:
         if self._first_offset is None:
             self._first_offset = int(offsets[0])
         self._last_offset = int(offsets[-1])
-        self._max_timestamp = max(self._max_timestamp, pc.max(batch["timestamp"].cast(pa.int64())).as_py())
+        times = pc.min_max(batch["timestamp"].cast(pa.int64())).as_py()
+        if self._microseconds and not -_FARTHEST_MS <= times["min"] <= times["max"] <= _FARTHEST_MS:
+            raise TimeOutOfReach(f"a timestamp at or after offset {offsets[0]} is too far off for microseconds")
+        self._max_timestamp = max(self._max_timestamp, times["max"])
         self._records += len(batch)
 
     def _append(self, batch: pa.RecordBatch) -> None:
@@ -145,7 +161,9 @@ class RecordSegmentWriter:
     def _write_group(self) -> None:
         rows = pa.Table.from_batches(self._pending, RECORDS)
         position = self._sink.tell()
-        self._writer.write_table(to_stored(rows, self._value_format), row_group_size=len(rows))
+        number = self._facts.partition.partition
+        stored = to_stored(rows, number, self._value_format, microseconds=self._microseconds)
+        self._writer.write_table(stored, row_group_size=len(rows))
         size = self._sink.tell() - position
         self._groups.append((rows["offset"][-1].as_py(), position, size))
         self._ratios.append((self._pending_bytes, size))
@@ -173,11 +191,11 @@ def _options() -> dict[str, object]:
         "compression": "zstd",
         "compression_level": 1,  # measured: 2 to 4 are slower and no smaller
         "use_dictionary": False,
-        "column_encoding": {"offset": "DELTA_BINARY_PACKED", "timestamp": "DELTA_BINARY_PACKED"},
-        "write_statistics": ["offset", "timestamp", "key"],
+        "column_encoding": dict.fromkeys(("partition", "offset", "timestamp"), "DELTA_BINARY_PACKED"),
+        "write_statistics": ["partition", "offset", "timestamp", "key"],
         "write_page_index": True,
         "write_page_checksum": True,
-        "sorting_columns": [pq.SortingColumn(0)],
+        "sorting_columns": [pq.SortingColumn(1)],
         "store_schema": False,  # readers are to see plain binary
     }
 

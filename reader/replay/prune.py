@@ -14,6 +14,7 @@ import pyarrow.dataset as ds
 import pyarrow.fs as fs
 
 from infra.cluster.manifest_record import RowGroup
+from infra.segment.record_footer import timestamp_range
 from reader.replay.request import TIMESTAMP, all_of
 
 Range = tuple[Any, Any]  # least and greatest, inclusive
@@ -85,11 +86,11 @@ class Pruner:
 def facts_of(group: RowGroup, number: int, metadata: Any) -> GroupFacts:
     """What the manifest and the footer (`pyarrow.parquet.FileMetaData`) say of a row group."""
     row_group = metadata.row_group(number)
-    ranges: dict[str, Range] = {}
+    keys: Range | None = None
     for at in range(row_group.num_columns):
         column = row_group.column(at)
-        if column.path_in_schema in ("timestamp", "key"):
+        if column.path_in_schema == "key":
             found = column.statistics
             if found is not None and found.has_min_max:
-                ranges[column.path_in_schema] = (found.min_raw, found.max_raw)
-    return GroupFacts(group.base_offset, group.last_offset, ranges.get("timestamp"), ranges.get("key"))
+                keys = (found.min_raw, found.max_raw)
+    return GroupFacts(group.base_offset, group.last_offset, timestamp_range(metadata, number), keys)

@@ -153,10 +153,11 @@ def files(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
-def expected(records: Sequence[Record]) -> list[dict[str, object]]:
+def expected(records: Sequence[Record], partition: PartitionId = PARTITION) -> list[dict[str, object]]:
     """Records as rows of a record segment."""
     return [
         {
+            "partition": partition.partition,
             "offset": one.offset,
             "timestamp": one.timestamp,
             "key": one.key,

@@ -78,7 +78,7 @@ async def test_partitions_that_share_segments_read_each_footer_once(tmp_path: Pa
             plan = await everything(cluster, partition=partition)
             assert await compaction.run(plan, await cluster.at(partition)) is not None
         assert cluster.store.counts["get"] == 5 + 2 * 5
-        assert plain(await cluster.all_rows(OTHER)) == expected(cluster.records[OTHER])
+        assert plain(await cluster.all_rows(OTHER)) == expected(cluster.records[OTHER], OTHER)
 
 
 @in_loop

@@ -177,7 +177,7 @@ async def test_compaction_keeps_up_with_two_workers_at_once(tmp_path: Path) -> N
             for partition in (PARTITION, OTHER):
                 await _compacted(cluster, partition)
         for partition in (PARTITION, OTHER):
-            assert plain(await cluster.all_rows(partition)) == expected(cluster.records[partition])
+            assert plain(await cluster.all_rows(partition)) == expected(cluster.records[partition], partition)
 
 
 @in_loop

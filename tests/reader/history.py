@@ -51,11 +51,16 @@ def records_of(led: Led, base: int = 0, end: int = 1 << 60) -> list[Record]:
 async def write_segment(
     world: World, partition: PartitionId, records: Iterable[Record], base: int, last: int, **options: Any
 ) -> RecordSegment:
-    """A record segment in the world's store; `row_group_bytes` and `value_format` as its writer takes them."""
+    """A record segment in the world's store; `row_group_bytes` and `value_format` as its writer takes them.
+
+    Those that begin at odd offsets have microseconds, as if the topic had a table.
+    """
     key = RecordSegmentKey(partition, base, last, new_ulid(SYSTEM_CLOCK)).key
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "segment.parquet"
-        writer = RecordSegmentWriter(path, SegmentFacts("cluster", "flights", partition), **options)
+        writer = RecordSegmentWriter(
+            path, SegmentFacts("cluster", "flights", partition), microseconds=base % 2 == 1, **options
+        )
         writer.write(table_of(records))
         segment = writer.close(key, base, last)
         await world.store.create(key, path.read_bytes())

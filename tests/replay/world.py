@@ -99,13 +99,14 @@ class World:
         return PartitionId(TOPIC_ID, number)
 
     async def segment(self, number: int, records: Sequence[Record], base: int, last: int) -> RecordSegment:
-        """Write a record segment and PUT it; no manifest names it yet."""
+        """Write a record segment and PUT it; no manifest names it yet. At odd offsets, as if there were a table."""
         partition = self.partition(number)
         key = RecordSegmentKey(partition, base, last, new_ulid(SYSTEM_CLOCK)).key
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "segment"
             facts = SegmentFacts("cluster", "topic", partition)
-            writer = RecordSegmentWriter(path, facts, row_group_bytes=self.row_group_bytes)
+            microseconds = base % 2 == 1
+            writer = RecordSegmentWriter(path, facts, row_group_bytes=self.row_group_bytes, microseconds=microseconds)
             if records:
                 writer.write(table_of(records))
             segment = writer.close(key, base, last)

@@ -64,9 +64,12 @@ def segment(
     row_group_bytes: int = 1 << 20,
     value_format: str = "bytes",
     unreadable: Sequence[bytes] = (),
+    microseconds: bool = False,
 ) -> Segment:
     """A record segment of these rows."""
-    writer = RecordSegmentWriter(path, FACTS, row_group_bytes=row_group_bytes, value_format=value_format)
+    writer = RecordSegmentWriter(
+        path, FACTS, row_group_bytes=row_group_bytes, value_format=value_format, microseconds=microseconds
+    )
     for rows in tables:
         writer.write(rows)
     writer.keep_unreadable(unreadable)

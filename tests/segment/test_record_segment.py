@@ -16,8 +16,9 @@ from infra.errors import Corrupt
 from infra.records.columns import RECORDS
 from infra.records.record import Record
 from infra.segment.record_columns import VALUE_FORMATS, from_stored, to_stored
+from infra.segment.record_footer import parse_record_footer, timestamp_range
 from infra.segment.record_rows import narrow_row_group, read_rows
-from infra.segment.record_segment import MOST_ROWS, RecordSegmentWriter
+from infra.segment.record_segment import MOST_ROWS, RecordSegmentWriter, TimeOutOfReach
 from tests.segment.rows import FACTS, Segment, segment, some_records, table
 
 KEY = "records/some-key.parquet"
@@ -43,8 +44,17 @@ drawn_records = st.lists(
 
 
 @settings(max_examples=80, deadline=None)
-@given(drawn_records, st.sampled_from(VALUE_FORMATS), st.integers(1, 4000), st.integers(1, 20), st.integers(0, 9))
-def test_rows_come_back(drawn: list[Record], value_format: str, group_bytes: int, slice_rows: int, beyond: int) -> None:
+@given(
+    drawn_records,
+    st.sampled_from(VALUE_FORMATS),
+    st.integers(1, 4000),
+    st.integers(1, 20),
+    st.integers(0, 9),
+    st.booleans(),
+)
+def test_rows_come_back(
+    drawn: list[Record], value_format: str, group_bytes: int, slice_rows: int, beyond: int, microseconds: bool
+) -> None:
     offset, records = 100, []
     for one in drawn:
         offset += one.offset
@@ -59,6 +69,7 @@ def test_rows_come_back(drawn: list[Record], value_format: str, group_bytes: int
             last_offset=offset + beyond,
             row_group_bytes=group_bytes,
             value_format=value_format,
+            microseconds=microseconds,
         )
     manifest, footer = found.manifest, found.footer
     assert (manifest.base_offset, manifest.last_offset) == (100, offset + beyond)
@@ -79,8 +90,11 @@ def test_rows_come_back(drawn: list[Record], value_format: str, group_bytes: int
         assert back.schema == RECORDS
         assert back.equals(rows)
         for number, group in enumerate(manifest.row_groups):
-            offsets = read_rows(footer, number, group, found.data(group), ["offset"])["offset"].to_pylist()
+            part = read_rows(footer, number, group, found.data(group), ["offset", "timestamp"])
+            offsets = part["offset"].to_pylist()
             assert group.base_offset <= offsets[0] <= offsets[-1] <= group.last_offset
+            times = part["timestamp"].cast(pa.int64()).to_pylist()
+            assert timestamp_range(footer.metadata, number) == (min(times), max(times))
 
 
 @pytest.mark.parametrize("value_format", VALUE_FORMATS)
@@ -145,6 +159,10 @@ def test_what_no_compactor_may_write_is_refused(tmp_path: Path) -> None:
     for base, last in ((1, 20), (0, 8), (11, 20)):
         with pytest.raises(ValueError, match="within"):
             segment(tmp_path / "s", [table(some_records(10))], base_offset=base, last_offset=last)
+    for far in (2**60, -(2**60), -(2**63)):
+        with pytest.raises(TimeOutOfReach):
+            segment(tmp_path / "s", [table([Record(0, far, None, None)])], microseconds=True)
+        assert rows_of(segment(tmp_path / "s", [table([Record(0, far, None, None)])])).num_rows == 1
     with pytest.raises(ValueError, match="value format"):
         RecordSegmentWriter(tmp_path / "s", FACTS, value_format="avro")
     with pytest.raises(ValueError):
@@ -182,11 +200,11 @@ def test_the_parquet_is_as_the_design_says(tmp_path: Path) -> None:
         columns = [group.column(at) for at in range(group.num_columns)]
         assert {column.compression for column in columns} == {"ZSTD"}
         assert not any(column.has_dictionary_page for column in columns)
-        assert all("DELTA_BINARY_PACKED" in column.encodings for column in columns[:2])
-        assert [column.is_stats_set for column in columns] == [True, True, True, False, False, False]
+        assert all("DELTA_BINARY_PACKED" in column.encodings for column in columns[:3])
+        assert [column.is_stats_set for column in columns] == [True, True, True, True, False, False, False]
         assert all(column.has_offset_index for column in columns)
-        assert columns[2].statistics.max == b"key-9"
-        assert group.sorting_columns == (pq.SortingColumn(0),)
+        assert columns[3].statistics.max == b"key-9"
+        assert group.sorting_columns == (pq.SortingColumn(1),)
     assert pq.ParquetFile(tmp_path / "s", page_checksum_verification=True).read().num_rows == 3000
 
 
@@ -205,9 +223,10 @@ def test_analytics_engines_read_it(tmp_path: Path, value_format: str) -> None:
     assert (newest, header) == (max(record.timestamp for record in records), b"a")
     found = ds.dataset(path).to_table(filter=ds.field("offset") >= 390)
     assert found["offset"].to_pylist() == list(range(390, 400))
+    assert set(found["partition"].to_pylist()) == {FACTS.partition.partition}
     if value_format == "bytes":
         assert found["value"].to_pylist() == [record.value for record in records[390:]]
-        assert pq.read_table(path).equals(table(records))
+        assert pq.read_table(path).drop_columns("partition").equals(table(records))
     else:
         [(text, other)] = duckdb.sql(f"select count(value), count(value_bytes) from '{path}'").fetchall()
         values = [record.value for record in records if record.value is not None]
@@ -237,7 +256,7 @@ def test_exactly_what_is_no_utf8_is_no_text(values: list[bytes | None]) -> None:
     ]
     both = [*values, *tricky]
     rows = table([Record(at, 0, None, value) for at, value in enumerate(both)])
-    stored = to_stored(rows, "string")
+    stored = to_stored(rows, 3, "string")
 
     def is_text(value: bytes) -> bool:
         try:
@@ -248,3 +267,12 @@ def test_exactly_what_is_no_utf8_is_no_text(values: list[bytes | None]) -> None:
     assert stored["value"].to_pylist() == [v.decode() if v is not None and is_text(v) else None for v in both]
     assert stored["value_bytes"].to_pylist() == [None if v is None or is_text(v) else v for v in both]
     assert from_stored(stored, RECORDS.names).equals(rows)
+
+
+def test_segments_without_the_partition_column_are_read_still() -> None:
+    body = (Path(__file__).parent / "without_partition.parquet").read_bytes()
+    assert pq.read_schema(pa.BufferReader(body)).names[0] == "offset"
+    footer = parse_record_footer(KEY, body)
+    groups = [body[group.position : group.position + group.size] for group in footer.row_groups]
+    rows = [read_rows(footer, n, footer.row_groups[n], data) for n, data in enumerate(groups)]
+    assert pa.concat_tables(rows).equals(table(some_records(40, size=20)))
