@@ -34,7 +34,7 @@ class BatchReader(DataSourceReader):  # type: ignore[misc]
         self._wanted = Wanted(columns_in(schema))
 
     def partitions(self) -> Sequence[InputPartition]:
-        """The pieces of work; one that is empty when there is nothing to read."""
+        """The pieces of work."""
         options = self._options
         with TopicSource(options.topic, options.bootstrap, options.bucket) as source:
             works = source.works(_spans(source, options), self._wanted, options.work_bytes)

@@ -66,9 +66,10 @@ def columns_in(schema: StructType) -> tuple[str, ...]:
     return tuple(schema.fieldNames())
 
 
-def read_rows(partition: InputPartition, wanted: Wanted) -> Iterator[pa.RecordBatch]:
-    """The wanted records of a piece of work; runs in an executor."""
-    assert isinstance(partition, WorkPartition)
+def read_rows(partition: InputPartition | None, wanted: Wanted) -> Iterator[pa.RecordBatch]:
+    """The wanted records of a piece of work; runs in an executor. None stands for a plan without any piece."""
+    if not isinstance(partition, WorkPartition):
+        return
     schema = pa.schema([pa.field(name, _ARROW_TYPES[name]) for name in wanted.columns or ()])
     for batch in read_work(partition.work, wanted):
         yield batch.cast(schema)

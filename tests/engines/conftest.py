@@ -1,6 +1,8 @@
 """The filled topic, and the engines, where they are installed; where they are not, the run says so."""
 
+import os
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -35,6 +37,7 @@ def spark() -> Iterator[Any]:
 
     from cauce.spark import CauceDataSource
 
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else executors take the first python3 there is
     warehouse = tempfile.mkdtemp(prefix="cauce-spark-")
     session = (
         SparkSession.builder.master("local[2]")

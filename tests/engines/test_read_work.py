@@ -106,7 +106,7 @@ def test_wrong_places_are_told(filled: FilledTopic, tmp_path: Path) -> None:
 
 @pytest.mark.timeout(180)
 def test_a_bucket_on_s3(tmp_path: Path, moto_server: S3Server) -> None:
-    with filled_topic(tmp_path, ["--bucket", moto_server.url("engines")]) as topic:
+    with filled_topic(tmp_path, ["--set", f"cauce.bucket={moto_server.url('engines')}"]) as topic:
         works = topic.works()
         assert {work.from_bucket for work in works} == {True, False}
         assert _all(works).equals(topic.table())

@@ -16,6 +16,10 @@ from reader.replay.request import BYTES
 from tests.engines.filled import FilledTopic
 
 _SECONDS = 90.0
+_SCHEMA = (
+    "partition int, offset bigint, timestamp timestamp, key binary, value binary,"
+    " headers array<struct<key: binary, value: binary>>"
+)
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -51,7 +55,7 @@ class Query:
         """What the sink holds for good, by partition and offset."""
         if not (self._out / "_spark_metadata").exists():
             return BYTES.empty_table()
-        table = self._spark.read.parquet(str(self._out)).toArrow().cast(BYTES)
+        table = self._spark.read.schema(_SCHEMA).parquet(str(self._out)).toArrow().cast(BYTES)
         return table.sort_by([("partition", "ascending"), ("offset", "ascending")])
 
     def steps(self) -> int:
