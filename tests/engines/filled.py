@@ -44,7 +44,8 @@ class FilledTopic:
 
     def create(self) -> None:
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
-        admin.create_topics([NewTopic(self.topic, self.partitions)])[self.topic].result(_SECONDS)
+        kept = {"retention.ms": "-1"}  # however old the records are
+        admin.create_topics([NewTopic(self.topic, self.partitions, config=kept)])[self.topic].result(_SECONDS)
 
     def produce(self, count: int, partitions: Sequence[int] | None = None) -> None:
         """Records of every kind: without key, without value, with headers, of many sizes."""
@@ -81,9 +82,10 @@ class FilledTopic:
     def await_compacted(self) -> None:
         """Until all of it lies in record segments."""
         deadline = time.monotonic() + _SECONDS
-        while not all(work.from_bucket for work in self.works()):
-            assert time.monotonic() < deadline, "not compacted in time"
-            time.sleep(0.1)
+        with TopicSource(self.topic, self.bootstrap) as source:
+            while not all(work.from_bucket for work in source.works(source.spans(), EVERYTHING)):
+                assert time.monotonic() < deadline, "not compacted in time"
+                time.sleep(0.1)
 
     def _keeper(self, row: dict[str, Any]) -> Callable[[Any, Any], None]:
         def keep(error: Any, message: Any) -> None:
