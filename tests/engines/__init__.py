@@ -1,0 +1,1 @@
+"""Topics in Spark, Dask and Polars, and the planner below them."""
