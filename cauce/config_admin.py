@@ -23,7 +23,7 @@ Change = Callable[[Mapping[str, str]], Mapping[str, str]]
 
 def check_node(state: ClusterState, name: str) -> None:
     """Raise `Refused` unless `name` is the id of a live node."""
-    if not (name.isascii() and name.isdigit()) or int(name) not in {node.session.node_id for node in state.nodes()}:
+    if not (name.isascii() and name.isdigit()) or int(name) not in {node.session.node_id for node in state.brokers()}:
         raise Refused(ErrorCode.INVALID_REQUEST, f"{name!r} is not the id of a node that is there")
 
 

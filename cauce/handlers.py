@@ -1,4 +1,4 @@
-"""Every API of a node: the handlers with what they need. What is not in this list is not offered."""
+"""Every API of a node, by its role: the handlers with what they need. What is not in these lists is not offered."""
 
 from collections.abc import Iterator, Sequence
 
@@ -19,8 +19,12 @@ from cauce.api.incremental_alter_configs import IncrementalAlterConfigsHandler
 from cauce.api.list_config_resources import ListConfigResourcesHandler
 from cauce.api.list_partition_reassignments import ListPartitionReassignmentsHandler
 from cauce.api.metadata import MetadataHandler
+from cauce.api.produce_elsewhere import ProduceElsewhereHandler
 from cauce.config_admin import ConfigAdmin
-from cauce.node_parts import NodeParts
+from cauce.ingest_parts import IngestParts
+from cauce.reader_parts import ReaderParts
+from cauce.shared_parts import SharedParts
+from infra.ports import TailSource
 from infra.settings import Settings
 from infra.settings_table import SETTINGS
 from infra.wire.handler import Handler, Registry
@@ -37,19 +41,55 @@ from ingest.api.offset_delete import OffsetDeleteHandler
 from ingest.api.offset_fetch import OffsetFetchHandler
 from ingest.api.produce import ProduceHandler
 from ingest.api.sync_group import SyncGroupHandler
+from ingest.coordinator.coordinator import GroupListing
 from reader.api.fetch import FetchHandler
 from reader.api.list_offsets import ListOffsetsHandler
 from reader.api.offset_for_leader_epoch import OffsetForLeaderEpochHandler
 from reader.fetch import Fetcher
 from reader.fetch_session import FetchSessionCache
 from reader.offset_lookup import OffsetLookup
+from reader.referrals import Referrals
 
 
-def registry_of(parts: NodeParts) -> Registry:
-    """All handlers of a node."""
-    registry = Registry(
-        [*_cluster_handlers(parts), *_write_handlers(parts), *_group_handlers(parts), *_read_handlers(parts)]
+class NoGroups:
+    """The groups of a node that coordinates none: clients that list groups ask every node."""
+
+    def list_groups(self) -> Sequence[GroupListing]:
+        """None."""
+        return ()
+
+
+def ingest_registry(parts: IngestParts) -> Registry:
+    """All handlers of a node that leads partitions."""
+    return _registry(
+        [
+            *_cluster_handlers(parts.shared, parts.leaders),
+            *_write_handlers(parts),
+            *_group_handlers(parts),
+            *_read_handlers(parts),
+        ]
     )
+
+
+def reader_registry(parts: ReaderParts) -> Registry:
+    """All handlers of a reader node. What only leaders may answer is NOT_LEADER_OR_FOLLOWER, as Kafka's followers say;
+    coordinators' calls are not offered, as FindCoordinator never names this node."""
+    shared, state = parts.shared, parts.shared.state
+    fetcher = Fetcher(parts.followers, shared.catch_up, stand=parts.followers.stand)
+    return _registry(
+        [
+            *_cluster_handlers(shared, parts.led),
+            ProduceElsewhereHandler(state),
+            ListGroupsHandler(NoGroups()),
+            _fetch_handler(shared, fetcher),
+            ListOffsetsHandler(state, parts.led, OffsetLookup(shared.catch_up)),
+            OffsetForLeaderEpochHandler(state, parts.led),
+        ]
+    )
+
+
+def _registry(handlers: Sequence[Handler]) -> Registry:
+    registry = Registry(handlers)
     registry.add(ApiVersionsHandler(registry))
     return registry
 
@@ -71,9 +111,10 @@ def static_configs(settings: Settings) -> Sequence[ConfigRow]:
     ]
 
 
-def _cluster_handlers(parts: NodeParts) -> Iterator[Handler]:
-    state, topics, settings = parts.state, parts.topic_admin, parts.settings
-    configs = ConfigAdmin(state, topics, parts.broker_configs, parts.manifest_ledger)
+def _cluster_handlers(shared: SharedParts, led: TailSource) -> Iterator[Handler]:
+    """What any node answers, by the ledgers and the view."""
+    state, topics, settings = shared.state, shared.topic_admin, shared.settings
+    configs = ConfigAdmin(state, topics, shared.broker_configs, shared.manifest_ledger)
     yield MetadataHandler(state, topics, auto_create=settings["auto.create.topics.enable"])
     yield CreateTopicsHandler(state, topics)
     yield DeleteTopicsHandler(state, topics)
@@ -82,26 +123,27 @@ def _cluster_handlers(parts: NodeParts) -> Iterator[Handler]:
     yield AlterConfigsHandler(configs)
     yield IncrementalAlterConfigsHandler(configs)
     yield DescribeClusterHandler(state)
-    yield DescribeLogDirsHandler(state, parts.leaders, settings.bucket)
+    yield DescribeLogDirsHandler(state, led, settings.bucket)
     yield ListConfigResourcesHandler(state)
     yield DescribeTopicPartitionsHandler(state)
     yield ElectLeadersHandler(state)
     yield AlterPartitionReassignmentsHandler(state)
     yield ListPartitionReassignmentsHandler()
     yield FindCoordinatorHandler(state, topics.ensure)
+    yield InitProducerIdHandler(shared.producer_ids)
 
 
-def _write_handlers(parts: NodeParts) -> Iterator[Handler]:
+def _write_handlers(parts: IngestParts) -> Iterator[Handler]:
+    shared = parts.shared
     yield ProduceHandler(
-        parts.leaders, parts.find_topic, leader=parts.state.leader, clock=parts.clock, observer=parts.ingest_metrics
+        parts.leaders, parts.find_topic, leader=shared.state.leader, clock=shared.clock, observer=parts.ingest_metrics
     )
-    yield InitProducerIdHandler(parts.producer_ids)
     yield DeleteRecordsHandler(parts.leaders, parts.find_topic, parts.manifests.raise_log_start)
 
 
-def _group_handlers(parts: NodeParts) -> Iterator[Handler]:
+def _group_handlers(parts: IngestParts) -> Iterator[Handler]:
     coordinator = parts.coordinator
-    yield JoinGroupHandler(coordinator, parts.clock)
+    yield JoinGroupHandler(coordinator, parts.shared.clock)
     yield SyncGroupHandler(coordinator)
     yield HeartbeatHandler(coordinator)
     yield LeaveGroupHandler(coordinator)
@@ -113,16 +155,21 @@ def _group_handlers(parts: NodeParts) -> Iterator[Handler]:
     yield ListGroupsHandler(coordinator)
 
 
-def _read_handlers(parts: NodeParts) -> Iterator[Handler]:
-    state, leaders = parts.state, parts.leaders
-    sessions = FetchSessionCache(parts.clock, parts.settings["max.incremental.fetch.session.cache.slots"])
-    yield FetchHandler(
-        state,
-        Fetcher(leaders, parts.catch_up),
+def _read_handlers(parts: IngestParts) -> Iterator[Handler]:
+    shared, leaders = parts.shared, parts.leaders
+    yield _fetch_handler(shared, Fetcher(leaders, shared.catch_up), parts.referrals)
+    yield ListOffsetsHandler(shared.state, leaders, OffsetLookup(shared.catch_up))
+    yield OffsetForLeaderEpochHandler(shared.state, leaders)
+
+
+def _fetch_handler(shared: SharedParts, fetcher: Fetcher, referrals: Referrals | None = None) -> FetchHandler:
+    sessions = FetchSessionCache(shared.clock, shared.settings["max.incremental.fetch.session.cache.slots"])
+    return FetchHandler(
+        shared.state,
+        fetcher,
         sessions,
-        nodes=state.nodes,
-        clock=parts.clock,
-        observer=parts.read_metrics,
+        nodes=shared.state.nodes,
+        clock=shared.clock,
+        observer=shared.read_metrics,
+        referrals=referrals,
     )
-    yield ListOffsetsHandler(state, leaders, OffsetLookup(parts.catch_up))
-    yield OffsetForLeaderEpochHandler(state, leaders)

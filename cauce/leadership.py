@@ -1,16 +1,16 @@
-"""Joins session, takeover and leases of an ingest node: who this node is, and what it leads."""
+"""The role of an ingest node: session, takeover and leases joined; who this node is, and what it leads."""
 
 import asyncio
 from collections.abc import Callable
 
-from cauce.node_parts import NodeParts
-from infra.cluster.registrar import Registrar
-from infra.cluster.session import NodeDescription, Session
+from cauce.handlers import ingest_registry
+from cauce.ingest_parts import IngestParts
+from cauce.node_metrics import StateMetrics
+from infra.cluster.session import Session
 from infra.cluster.session_keeper import SessionKeeper
 from infra.errors import BadStart, CauceError
 from infra.partition import SessionId
-from infra.store.port import ObjectStore
-from infra.view.redis_view import RedisView
+from infra.wire.handler import Registry
 from ingest.lease_keeper import LeaseKeeper
 from ingest.left_in_wal import LeftInWal
 from ingest.takeover import Takeover
@@ -22,45 +22,39 @@ _SETTLE_SECONDS = 30.0  # how long a start waits for its leases before it serves
 class Leadership:
     """One a node."""
 
-    def __init__(
-        self,
-        parts: NodeParts,
-        store: ObjectStore,
-        view: RedisView,
-        description: NodeDescription,
-        node_id: int | None,
-        fail: Callable[[BaseException], None],
-    ) -> None:
-        """`node_id` as the data folder keeps it or None; `fail` is told when no session can be had any more."""
-        given: int = parts.settings["node.id"]
+    def __init__(self, parts: IngestParts, sessions: SessionKeeper, fail: Callable[[BaseException], None]) -> None:
+        """`fail` is told when the WAL has failed."""
+        shared = parts.shared
         self._parts = parts
         self._fail = fail
-        registrar = Registrar(store, view, parts.clock, description, node_id=given if given >= 0 else node_id)
-        self._sessions = SessionKeeper(registrar, on_fatal=lambda error: fail(error))
+        self._sessions = sessions
         self._left = LeftInWal(parts.leaders)
         self._leases = LeaseKeeper(
-            store=store,
-            view=view,
-            clock=parts.clock,
-            state=parts.state,
-            sessions=self._sessions,
+            store=shared.store,
+            view=shared.view,
+            clock=shared.clock,
+            state=shared.state,
+            sessions=sessions,
             takeover=Takeover(
-                store,
-                view,
-                parts.clock,
+                shared.store,
+                shared.view,
+                shared.clock,
                 wal_id=parts.wal.wal_id,
-                wal_return=WalReturn(store, parts.clock, parts.state.cluster_id),
+                wal_return=WalReturn(shared.store, shared.clock, shared.state.cluster_id),
             ),
             leaders=parts.leaders,
             left=self._left,
-            topics=parts.topic_ledger,
-            settings=parts.settings_of,
+            topics=shared.topic_ledger,
+            settings=shared.settings_of,
             keeps_wal=True,
             repair_view_seconds=parts.settings["cauce.view.repair.interval.ms"] / 1000,
         )
+        self._gauges = StateMetrics(
+            shared.metrics, parts.leaders, shared.state, parts.committed, lambda: parts.wal.bytes_used, shared.clock
+        )
         self._sessions.on_open(self._begin)
         parts.on_lost = self._lost
-        parts.on_topics_changed = self._leases.kick
+        shared.on_topics_changed = self._leases.kick
 
     @property
     def node_id(self) -> int:
@@ -79,8 +73,16 @@ class Leadership:
         self._parts.leaders.start()
         self._parts.manifests.start()
         await self._sessions.start()
-        await self._parts.state.refresh()
+        await self._parts.shared.state.refresh()
         await self._leases.start()
+
+    def handlers(self) -> Registry:
+        """Everything."""
+        return ingest_registry(self._parts)
+
+    async def run(self) -> None:
+        """Expire offsets."""
+        await self._parts.coordinator.run()
 
     async def settle(self) -> None:
         """Wait until the leases that this node should have at its start are taken."""
@@ -89,7 +91,7 @@ class Leadership:
                 await self._leases.settle()
         except TimeoutError:
             return
-        await self._parts.state.refresh()
+        await self._parts.shared.state.refresh()
 
     async def stop(self) -> None:
         """Give every lease back, leave, and end what flushes and follows."""
@@ -107,6 +109,10 @@ class Leadership:
         failure = self._parts.wal.failure
         return None if failure is None else f"the WAL has failed: {failure}"
 
+    def refresh(self) -> None:
+        """Bring the gauges up to date."""
+        self._gauges.refresh()
+
     def _lost(self, session: SessionId, error: CauceError) -> None:
         """A WAL that has failed stays so until it is opened again: end the node then."""
         self._leases.lost(session, error)
@@ -115,4 +121,4 @@ class Leadership:
             self._fail(BadStart(f"the WAL has failed ({failure}); mend its disk and start the node again"))
 
     def _begin(self, session: Session) -> None:
-        self._parts.session.begin(session)
+        self._parts.shared.session.begin(session)

@@ -2,7 +2,8 @@
 
 Start: folder locked, bucket probed, view whole, WAL read back, listeners bound, session opened, leases taken, serving.
 Stop: leases given back (flush, publish, release) while clients are still answered, session closed, connections
-drained, WAL closed, folder unlocked.
+drained, WAL closed, folder unlocked. A node without the role ingest has no WAL and no leases; one that is a compactor
+alone has no listeners either.
 """
 
 import asyncio
@@ -14,11 +15,14 @@ from typing import Any
 from cauce.compactor_metrics import CompactorMetrics
 from cauce.compactor_process import CompactorProcess
 from cauce.data_folder import DataFolder
-from cauce.handlers import registry_of
+from cauce.following import Following
 from cauce.http import HealthServer
+from cauce.ingest_parts import IngestParts
 from cauce.leadership import Leadership
-from cauce.node_metrics import StateMetrics, store_observer
-from cauce.node_parts import NodeParts
+from cauce.node_metrics import store_observer
+from cauce.reader_parts import ReaderParts
+from cauce.role import Membership, Role, session_keeper
+from cauce.shared_parts import SharedParts
 from cauce.wire_metrics import WireMetrics
 from compactor.document import Document
 from infra.clock import SYSTEM_CLOCK, Clock
@@ -51,6 +55,7 @@ class Node:
     def __init__(self, settings: Settings, clock: Clock = SYSTEM_CLOCK) -> None:
         self._settings = settings
         self._clock = clock
+        self._roles: frozenset[str] = frozenset(settings["cauce.roles"])
         self._folder = DataFolder(settings.data)
         self._metrics = Metrics()
         self._registry = Registry()
@@ -107,7 +112,7 @@ class Node:
         recover = self._recover(view, store)
         await recover()
         state = ClusterState(view, self._clock, cluster.cluster_id, recover=recover)
-        server = await self._bind()
+        server = await self._bind() if self._roles & {"ingest", "reader"} else None
         await self._serve(store, view, state, server)
 
     def _open_store(self) -> ObjectStore:
@@ -119,6 +124,8 @@ class Node:
         given: str = self._settings["cauce.redis"]
         if given:
             return given
+        if "ingest" not in self._roles:
+            raise BadStart("a node without the role ingest needs a cluster: set cauce.redis to the Redis of its nodes")
         redis = EmbeddedRedis(self._folder.redis)
         url = await redis.start()
         self._stack.push_async_callback(redis.stop)
@@ -138,9 +145,34 @@ class Node:
             self.endpoints[name] = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         return server
 
-    async def _serve(self, store: ObjectStore, view: RedisView, state: ClusterState, server: Server) -> None:
-        wal = await self._open_wal()
-        parts = NodeParts(
+    async def _serve(self, store: ObjectStore, view: RedisView, state: ClusterState, server: Server | None) -> None:
+        role = await self._role(store, view, state)
+        if server is not None:
+            self._stack.push_async_callback(server.close, _DRAIN_SECONDS)
+        self._run(state.run(), "cluster state")  # goes on until leases are handed over: clients follow by it
+        await role.start()
+        self._stack.push_async_callback(role.stop)
+        self.node_id = role.node_id
+        self._folder.keep_node_id(self.node_id)
+        for handler in role.handlers():
+            self._registry.add(handler)
+        self._run(role.run(), "role")
+        await role.settle()
+        await self._start_compactor()
+        await self._start_http(role)
+        if server is not None:
+            await server.start()
+        self._ready = True
+
+    async def _role(self, store: ObjectStore, view: RedisView, state: ClusterState) -> Role:
+        """What this node is in its cluster, its parts made; not started."""
+        given: int = self._settings["node.id"]
+        node_id = given if given >= 0 else self._folder.node_id()
+        sessions = session_keeper(store, view, self._clock, self._description(), node_id, self._fail)
+        if not self._roles & {"ingest", "reader"}:
+            return Membership(sessions)
+        wal = await self._open_wal() if "ingest" in self._roles else None
+        shared = SharedParts(
             settings=self._settings,
             clock=self._clock,
             metrics=self._metrics,
@@ -148,25 +180,11 @@ class Node:
             cold_store=HedgedStore(self._open_store()),
             view=view,
             state=state,
-            wal=wal,
-            repair=self._recover(view, store),
         )
-        self._stack.push_async_callback(parts.catch_up.close)
-        self._stack.push_async_callback(server.close, _DRAIN_SECONDS)
-        self._run(state.run(), "cluster state")  # goes on until leases are handed over: clients follow by it
-        leadership = Leadership(parts, store, view, self._description(), self._folder.node_id(), self._fail)
-        await leadership.start()
-        self._stack.push_async_callback(leadership.stop)
-        self.node_id = leadership.node_id
-        self._folder.keep_node_id(self.node_id)
-        for handler in registry_of(parts):
-            self._registry.add(handler)
-        self._run(parts.coordinator.run(), "expiry of offsets")
-        await leadership.settle()
-        await self._start_compactor()
-        await self._start_http(parts, leadership)
-        await server.start()
-        self._ready = True
+        self._stack.push_async_callback(shared.catch_up.close)
+        if wal is None:
+            return Following(ReaderParts(shared), sessions)
+        return Leadership(IngestParts(shared, wal, self._recover(view, store)), sessions, self._fail)
 
     async def _open_wal(self) -> Wal:
         def synced(seconds: float, size: int) -> None:
@@ -194,12 +212,12 @@ class Node:
         return NodeDescription(
             endpoints=self.endpoints,
             rack=self._settings["broker.rack"] or None,
-            roles=frozenset(self._settings["cauce.roles"]),
+            roles=self._roles,
             ttl_seconds=self._settings["cauce.session.timeout.ms"] / 1000,
         )
 
     async def _start_compactor(self) -> None:
-        if "compactor" not in self._settings["cauce.roles"]:
+        if "compactor" not in self._roles:
             return
         metrics = CompactorMetrics()
         self._metrics.registry.register(metrics)
@@ -207,21 +225,18 @@ class Node:
         await process.start()
         self._stack.push_async_callback(process.stop)
 
-    async def _start_http(self, parts: NodeParts, leadership: Leadership) -> None:
+    async def _start_http(self, role: Role) -> None:
         address: str = self._settings["cauce.http"]
         if not address:
             return
         host, colon, port = address.rpartition(":")
         if not colon or not port.isdecimal():
             raise BadStart(f"cauce.http={address!r} is not HOST:PORT, for example 127.0.0.1:9644")
-        gauges = StateMetrics(
-            self._metrics, parts.leaders, parts.state, parts.committed, lambda: parts.wal.bytes_used, self._clock
-        )
 
         def ready() -> str | None:
-            return leadership.problem() if self._ready else "the node is starting or stopping"
+            return role.problem() if self._ready else "the node is starting or stopping"
 
-        self._http = HealthServer(host, int(port), self._metrics.registry, ready=ready, refresh=gauges.refresh)
+        self._http = HealthServer(host, int(port), self._metrics.registry, ready=ready, refresh=role.refresh)
         await self._http.start()
         self._stack.push_async_callback(self._http.close)
 

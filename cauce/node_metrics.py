@@ -64,6 +64,12 @@ class ReadMetrics(ReadObserver):
     def answered(self, seconds: float) -> None:
         self._metrics.fetch_seconds.observe(seconds)
 
+    def referred(self, partitions: int) -> None:
+        self._metrics.referred.inc(partitions)
+
+    def followed(self, size: int) -> None:
+        self._metrics.followed_bytes.inc(size)
+
 
 class StateMetrics:
     """Gauges that are true when they are asked for: read before each scrape, so that the hot path pays nothing."""

@@ -157,7 +157,7 @@ class TopicAdmin:
         return self._check_count(len(assignments))
 
     def _check_nodes(self, assignments: Sequence[Sequence[int]]) -> None:
-        known = {node.session.node_id for node in self._state.nodes()}
+        known = {node.session.node_id for node in self._state.brokers()}
         factors = {len(nodes) for nodes in assignments}
         if len(factors) != 1 or 0 in factors:
             problem = "every partition must be assigned to the same number of nodes, one at least"

@@ -51,6 +51,9 @@ class Metrics:
         self.store_errors = self._counter(
             "cauce_store_errors", "Object-store requests that failed, by kind.", ("kind",)
         )
+        self.referred = self._counter("cauce_referred", "Times a consumer of a partition was sent to a reader node.")
+        self.followed_partitions = self._gauge("cauce_followed_partitions", "Partitions that a reader node follows.")
+        self.followed_bytes = self._counter("cauce_followed_bytes", "Bytes of record batches taken from leaders.")
         self.leases = self._gauge("cauce_leases", "Partitions that this node leads.")
         self.group_lag = self._gauge(
             "cauce_group_lag_records", "Records above the committed offset.", ("group", "topic")

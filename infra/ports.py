@@ -23,10 +23,14 @@ class EpochStart:
 
 
 class LogReader(Protocol):
-    """A partition that this node leads, as readers see it. No I/O: every answer is from memory, at once."""
+    """A partition that this node leads or follows, as readers see it. No I/O: every answer is from memory, at once."""
 
     @property
     def partition(self) -> PartitionId: ...
+    @property
+    def leads(self) -> bool:
+        """False where another node leads it and this one follows: the log may then end later than is known here."""
+
     @property
     def leader_epoch(self) -> int: ...
     @property
@@ -85,10 +89,10 @@ class LogReader(Protocol):
 
 
 class TailSource(Protocol):
-    """The partitions this node leads."""
+    """The partitions this node leads, or follows."""
 
     def log(self, partition: PartitionId) -> LogReader:
-        """Raises `NotLeader` when this node does not lead it (or is still taking the lease)."""
+        """Raises `NotLeader` when this node does not lead it (or is still taking the lease), or follow it."""
 
 
 class LogAppender(Protocol):

@@ -12,6 +12,7 @@ Plain: no await, no I/O, and the time comes as an argument. It must not know of 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from infra.cluster.log_history import LogHistory
 from infra.cluster.manifest import Manifest
 from infra.cluster.manifest_record import RecordSegment
 from infra.error_code import ErrorCode
@@ -23,7 +24,6 @@ from infra.segment.extent import Extent, FlushedExtent, ProducerEntry
 from infra.topic_config import TopicSettings
 from infra.view.port import PublishedPartition
 from ingest.acks import Complete, WaitingAcks
-from ingest.log_history import LogHistory
 from ingest.producer_state import Duplicate, ProducerState, advance
 from ingest.tail import Tail, TailBatch, TailBudget
 from ingest.wal.frame import WalEntry
@@ -124,6 +124,11 @@ class PartitionLog:
     @property
     def tail_start_offset(self) -> int:
         return self._tail.start_offset
+
+    @property
+    def leads(self) -> bool:
+        """Always: this is the log itself."""
+        return True
 
     @property
     def closed(self) -> bool:

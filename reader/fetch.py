@@ -5,22 +5,30 @@ Knows partitions and bytes, not the wire: the handler turns its answers into a r
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from infra.error_code import ErrorCode
 from infra.errors import CauceError, Corrupt, Unavailable
+from infra.partition import PartitionId
 from infra.ports import TailSource
 from infra.records.batch import BatchHeader
 from reader.catch_up import CatchUpReader
 from reader.faults import code_of
-from reader.fetch_pass import ColdRead, Fetched, FetchLimits, FetchPass, PartitionFetch
+from reader.fetch_pass import ColdRead, Fetched, FetchLimits, FetchPass, PartitionFetch, Refer, refer_nobody
 from reader.fetch_plan import TailRead, plan_read
 
 _log = logging.getLogger(__name__)
 
 
+Stand = Callable[[Iterable[PartitionId]], Awaitable[None]]
+
+
+async def _stands(partitions: Iterable[PartitionId]) -> None:
+    """What is led needs no preparing."""
+
+
 class Fetcher:
-    """Serves fetches of the partitions this node leads.
+    """Serves fetches of the partitions this node leads or follows.
 
     A cold read may keep its answer waiting beyond max_wait: `beside_hot_seconds` where a tail has given something,
     `alone_seconds` otherwise. Then the answer leaves without it; what was begun fills the cache for the next fetch.
@@ -33,30 +41,43 @@ class Fetcher:
         *,
         alone_seconds: float = 10.0,
         beside_hot_seconds: float = 0.1,
+        stand: Stand = _stands,
     ) -> None:
+        """`stand` prepares partitions to be read, as far as it can in bounded time."""
         self._tails = tails
         self._catch_up = catch_up
         self._alone_seconds = alone_seconds
         self._beside_hot_seconds = beside_hot_seconds
+        self._stand = stand
         self._last_fault = ""
 
-    async def fetch(self, wanted: Sequence[PartitionFetch], limits: FetchLimits) -> list[Fetched]:
-        """Answers in the order of `wanted`. Waits for min_bytes, at most max_wait_seconds (KIP-74)."""
+    async def fetch(
+        self, wanted: Sequence[PartitionFetch], limits: FetchLimits, refer: Refer = refer_nobody
+    ) -> list[Fetched]:
+        """Answers in the order of `wanted`. Waits for min_bytes, at most max_wait_seconds (KIP-74).
+
+        `refer` says what another node should serve; that is told at once.
+        """
         now = asyncio.get_running_loop().time
         deadline = now() + limits.max_wait_seconds
-        found = await self._wait(wanted, limits, deadline, segments=True)
+        await self._stand(fetch.partition for fetch in wanted if fetch.refused is ErrorCode.NONE)
+        found = await self._wait(wanted, limits, deadline, segments=True, refer=refer)
         await self._read_cold(found.cold, any(answer.batches for answer in found.answers), deadline - now())
         if found.cold and now() < deadline and not any(map(_says_something, found.answers)):
             # The store is away. There is no retriable error that says so, and an empty answer at once would make the
             # client ask again at once: wait for what the tails may bring.
-            found = await self._wait(wanted, limits, deadline, segments=False)
+            found = await self._wait(wanted, limits, deadline, segments=False, refer=refer)
         return found.answers
 
     async def _wait(
-        self, wanted: Sequence[PartitionFetch], limits: FetchLimits, deadline: float, *, segments: bool
+        self, wanted: Sequence[PartitionFetch], limits: FetchLimits, deadline: float, *, segments: bool, refer: Refer
     ) -> FetchPass:
         """The first look that is complete, or the one at the deadline."""
-        found = FetchPass(self._tails, wanted, limits, segments=segments)
+
+        def look() -> FetchPass:
+            return FetchPass(self._tails, wanted, limits, segments=segments, refer=refer)
+
+        found = look()
         if found.complete or limits.max_wait_seconds <= 0:
             return found
         moved = asyncio.Event()
@@ -66,9 +87,9 @@ class Fetcher:
                 while not found.complete:
                     await moved.wait()
                     moved.clear()
-                    found = FetchPass(self._tails, wanted, limits, segments=segments)
+                    found = look()
         except TimeoutError:
-            found = FetchPass(self._tails, wanted, limits, segments=segments)
+            found = look()
         finally:
             for stop in unsubscribe:
                 stop()
@@ -117,4 +138,5 @@ class Fetcher:
 
 
 def _says_something(answer: Fetched) -> bool:
-    return bool(answer.batches) or answer.error is not ErrorCode.NONE or answer.diverging is not None
+    told = answer.error is not ErrorCode.NONE or answer.diverging is not None or answer.reader >= 0
+    return told or bool(answer.batches)

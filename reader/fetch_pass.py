@@ -1,6 +1,6 @@
 """One look at every partition of a Fetch, without waiting: hot answers at once, cold ones as plans. No I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from infra.error_code import ErrorCode
@@ -34,6 +34,7 @@ class Fetched:
     last_stable_offset: int = -1
     log_start_offset: int = -1
     diverging: tuple[int, int] | None = None  # (epoch, end offset), KIP-595
+    reader: int = -1  # the node that this partition is better fetched from (KIP-392); nothing is given then
     batches: list[memoryview] = field(default_factory=list)
 
     @property
@@ -70,14 +71,30 @@ class ColdRead:
     plan: RecordRead | SegmentRead
 
 
+Refer = Callable[[PartitionFetch, bool], int]
+"""Which node else should serve a partition, -1 for none; the second argument says whether it would be read cold."""
+
+
+def refer_nobody(fetch: PartitionFetch, cold: bool) -> int:
+    """All is served here."""
+    return -1
+
+
 class FetchPass:
     """All answers of one look; those of `cold` lack their batches. `segments` False leaves these empty instead."""
 
     def __init__(
-        self, tails: TailSource, wanted: Sequence[PartitionFetch], limits: FetchLimits, *, segments: bool = True
+        self,
+        tails: TailSource,
+        wanted: Sequence[PartitionFetch],
+        limits: FetchLimits,
+        *,
+        segments: bool = True,
+        refer: Refer = refer_nobody,
     ) -> None:
         self._tails = tails
         self._limits = limits
+        self._refer = refer
         self._segments = segments
         self._left = limits.max_bytes
         self._size = 0
@@ -99,7 +116,9 @@ class FetchPass:
                 self._read(fetch, answer)
         except CauceError as error:
             answer.fail(code_of(error))
-        if answer.error is not ErrorCode.NONE or answer.diverging is not None:
+        if answer.error is ErrorCode.OFFSET_NOT_AVAILABLE:
+            self._growing = True  # the leader's next answer may bring it
+        elif answer.error is not ErrorCode.NONE or answer.diverging is not None or answer.reader >= 0:
             self._urgent = True
         return answer
 
@@ -107,6 +126,7 @@ class FetchPass:
         log = self._tails.log(fetch.partition)
         if log.closed:
             raise NotLeader(f"this node leads {fetch.partition} no more")
+        self.logs.append(log)
         check_leader_epoch(log, fetch.current_leader_epoch)
         check_offset(log, fetch.offset)
         answer.high_watermark = log.high_watermark
@@ -114,13 +134,15 @@ class FetchPass:
         answer.log_start_offset = log.log_start_offset
         answer.diverging = _divergence(log, fetch)
         if answer.diverging is None:
-            self.logs.append(log)
             self._take(log, fetch, answer)
 
     def _take(self, log: LogReader, fetch: PartitionFetch, answer: Fetched) -> None:
         upto = self._limits.upto(log)
         limit = min(fetch.max_bytes, self._left)
         plan = plan_read(log, fetch.offset, limit, upto, at_least_one=self._size == 0)
+        answer.reader = self._refer(fetch, not isinstance(plan, TailRead))
+        if answer.reader >= 0:
+            return
         if isinstance(plan, TailRead):
             answer.batches = plan.batches
             size = answer.size

@@ -81,9 +81,14 @@ Plan = TailRead | RecordRead | SegmentRead
 
 
 def check_offset(log: LogReader, offset: int) -> None:
-    """Refuse an offset outside the log (OFFSET_OUT_OF_RANGE), by the TTL rule only while the session surely lives."""
+    """Refuse an offset outside the log (OFFSET_OUT_OF_RANGE), by the TTL rule only while the session surely lives.
+
+    Above what a follower knows the log may have more: OFFSET_NOT_AVAILABLE.
+    """
     if log.log_start_offset <= offset <= log.log_end_offset:
         return
+    if offset > log.log_end_offset and not log.leads:
+        raise Refused(ErrorCode.OFFSET_NOT_AVAILABLE, f"offset {offset} is not known here, {log.log_end_offset} is")
     log.check_ttl()
     raise Refused(
         ErrorCode.OFFSET_OUT_OF_RANGE,

@@ -51,7 +51,8 @@ class Wanted:
         self.told_high_watermark, self.told_last_stable_offset, self.told_log_start_offset = (
             (-1, -1, -1) if failed else now
         )
-        return failed or has_records or now != told or data.diverging_epoch.epoch >= 0
+        referred = data.preferred_read_replica >= 0
+        return failed or has_records or now != told or referred or data.diverging_epoch.epoch >= 0
 
 
 class FetchSession:

@@ -12,3 +12,9 @@ class ReadObserver:
 
     def answered(self, seconds: float) -> None:
         """A Fetch request was answered so long after it was received, waiting included."""
+
+    def referred(self, partitions: int) -> None:
+        """A consumer was told to fetch so many partitions from a reader node."""
+
+    def followed(self, size: int) -> None:
+        """A leader has answered a reader node, with so many bytes of record batches."""

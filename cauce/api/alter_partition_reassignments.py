@@ -1,7 +1,7 @@
 """AlterPartitionReassignments v0 (KIP-455): leaders follow rendezvous preference, so nothing can be reassigned.
 
-Taking a reassignment back answers NO_REASSIGNMENT_IN_PROGRESS. Asking for replicas that are the leader alone changes
-nothing and succeeds; any other wish is INVALID_REPLICA_ASSIGNMENT with a sentence.
+Taking a reassignment back answers NO_REASSIGNMENT_IN_PROGRESS. Asking for the leader alone, or for the replicas that
+Metadata tells, changes nothing and succeeds; any other wish is INVALID_REPLICA_ASSIGNMENT with a sentence.
 """
 
 from typing import ClassVar
@@ -49,7 +49,7 @@ class AlterPartitionReassignmentsHandler(Handler):
         if replicas is None:
             raise Refused(ErrorCode.NO_REASSIGNMENT_IN_PROGRESS, f"{name}-{number} is not being reassigned")
         lease = self._state.leader(PartitionId(topic.topic_id, number))
-        if lease is None or replicas != [lease.session.node_id]:
+        if lease is None or replicas not in ([lease.session.node_id], self._state.replicas(lease)):
             raise Refused(
                 ErrorCode.INVALID_REPLICA_ASSIGNMENT,
                 "partitions have no replicas to move: the bucket holds the data and the nodes share the leaders by "

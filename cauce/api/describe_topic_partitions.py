@@ -74,7 +74,7 @@ class DescribeTopicPartitionsHandler(Handler):
                 eligible_leader_replicas=[],
                 last_known_elr=[],
             )
-        replicas = [lease.session.node_id]
+        replicas = self._state.replicas(lease)
         return message.DescribeTopicPartitionsResponsePartition(
             partition_index=number,
             leader_id=lease.session.node_id,

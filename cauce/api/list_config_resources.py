@@ -33,7 +33,7 @@ class ListConfigResourcesHandler(Handler):
         if not wanted <= _KNOWN_TYPES:
             return message.ListConfigResourcesResponse(error_code=ErrorCode.UNSUPPORTED_VERSION)
         names = [(TOPIC, topic.name) for topic in self._state.topics()]
-        names += [(BROKER, str(node.session.node_id)) for node in self._state.nodes()]
+        names += [(BROKER, str(node.session.node_id)) for node in self._state.brokers()]
         return message.ListConfigResourcesResponse(
             config_resources=[
                 message.ConfigResource(resource_name=name, resource_type=kind) for kind, name in names if kind in wanted

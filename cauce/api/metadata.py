@@ -2,7 +2,7 @@
 
 Versions: v0 an empty topic list means all, from v1 a null one does; v1 racks and controller, v4
 allow_auto_topic_creation, v7 leader epochs, v10 topic ids in requests and answers (v12 by id alone). Endpoints are
-those of the listener asked. Replicas and in-sync replicas are the leader: the bucket replicates.
+those of the listener asked. Replicas and in-sync replicas are the leader and the reader nodes: the bucket replicates.
 """
 
 from typing import ClassVar
@@ -95,7 +95,7 @@ class MetadataHandler(Handler):
             return message.MetadataResponsePartition(
                 error_code=ErrorCode.LEADER_NOT_AVAILABLE, partition_index=number, leader_id=-1
             )
-        replicas = [lease.session.node_id]
+        replicas = self._state.replicas(lease)
         return message.MetadataResponsePartition(
             partition_index=number,
             leader_id=lease.session.node_id,

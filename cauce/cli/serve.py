@@ -55,8 +55,9 @@ def serve(flags: Mapping[str, str], file: Path | None, *, alone: bool) -> None:
 
 
 def _tell(node: "Node", greet: bool) -> None:
-    first = next(iter(node.endpoints.values()))
-    lines = [f"Cauce {node.node_id} listening on {first}"]
+    first = next(iter(node.endpoints.values()), "")
+    listening = f"listening on {first}" if first else "running without listeners"
+    lines = [f"Cauce {node.node_id} {listening}"]
     lines += [f"  {name} on {address}" for name, address in list(node.endpoints.items())[1:]]
     health = f"health and metrics on http://{node.http_address}" if node.http_address else "no health and metrics"
     lines.append(f"  bucket {node.bucket}, {health}")

@@ -103,9 +103,21 @@ class ClusterState:
         """Who renews, by node id."""
         return list(self._nodes)
 
+    def brokers(self) -> list[LiveSession]:
+        """The live nodes that clients are told of, by node id: those with listeners."""
+        return [node for node in self._nodes if node.endpoints]
+
     def ingest_nodes(self) -> list[int]:
         """Ids of the live nodes that lead partitions."""
         return [node.session.node_id for node in self._nodes if "ingest" in node.roles]
+
+    def readers(self) -> list[LiveSession]:
+        """The live nodes that lead nothing and serve what others lead, by node id."""
+        return [node for node in self._nodes if "reader" in node.roles and "ingest" not in node.roles]
+
+    def replicas(self, lease: Lease) -> list[int]:
+        """Ids of the nodes that consumers of a partition may read: its leader, then the readers."""
+        return [lease.session.node_id, *(node.session.node_id for node in self.readers())]
 
     @property
     def controller_id(self) -> int:

@@ -1,12 +1,20 @@
 """ListGroups v0 to v5: the groups this node coordinates. v3 flexible, v4 filter by state, v5 filter by type."""
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, Protocol
 
 from infra.errors import CauceError
 from infra.wire.handler import Handler, RequestContext
 from infra.wire.messages import list_groups as message
-from ingest.coordinator.coordinator import GroupCoordinator, GroupListing
+from ingest.coordinator.coordinator import GroupListing
 from ingest.coordinator.shard import answer_code
+
+
+class GroupSource(Protocol):
+    """Where the groups are known (`ingest.coordinator.coordinator.GroupCoordinator`)."""
+
+    def list_groups(self) -> Sequence[GroupListing]:
+        """Every group coordinated here. Raises `Refused` while that is not known."""
 
 
 class ListGroupsHandler(Handler):
@@ -16,7 +24,7 @@ class ListGroupsHandler(Handler):
     min_version: ClassVar[int] = 0
     max_version: ClassVar[int] = 5
 
-    def __init__(self, coordinator: GroupCoordinator) -> None:
+    def __init__(self, coordinator: GroupSource) -> None:
         self._coordinator = coordinator
 
     async def handle(self, context: RequestContext, request: message.ListGroupsRequest) -> message.ListGroupsResponse:

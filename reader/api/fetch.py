@@ -1,9 +1,11 @@
 """Fetch v4 to v16.
 
 Long polling, sessions (KIP-227), leader epochs (KIP-320). The first batch of the first partition with data is always
-given whole, whatever the limits (KIP-74). Versions: v7 sessions, v9 current leader epoch, v10 zstd (asked with less,
-a zstd batch is UNSUPPORTED_COMPRESSION_TYPE), v12 flexible and last fetched epoch, v13 topic ids instead of names,
-v16 current leader and its endpoint with NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH.
+given whole, whatever the limits (KIP-74). Consumers (not replicas) may be sent to reader nodes (KIP-392).
+
+Versions: v7 sessions, v9 current leader epoch, v10 zstd (asked with less, a zstd batch is
+UNSUPPORTED_COMPRESSION_TYPE), v11 the consumer's rack and preferred read replicas, v12 flexible and last fetched epoch,
+v13 topic ids instead of names, v16 current leader and its endpoint with NOT_LEADER_OR_FOLLOWER and FENCED_LEADER_EPOCH.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -21,13 +23,15 @@ from infra.view.port import LiveSession
 from infra.wire.handler import Handler, RequestContext
 from infra.wire.messages import fetch as message
 from reader.fetch import Fetcher
-from reader.fetch_pass import Fetched, FetchLimits, PartitionFetch
+from reader.fetch_pass import Fetched, FetchLimits, PartitionFetch, Refer, refer_nobody
 from reader.fetch_session import FetchSession, FetchSessionCache, Key, TopicKey, Wanted, following_epoch, wanted_of
 from reader.observer import ReadObserver
+from reader.referrals import Referrals
 
 _NO_TOPIC = UUID(int=0)
 _ZSTD = 4
 _FIRST_VERSION_WITH_ZSTD = 10
+_FIRST_VERSION_WITH_READERS = 11
 _FIRST_VERSION_WITH_IDS = 13
 _FIRST_VERSION_WITH_LEADERS = 16
 _LED_ELSEWHERE = (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH)
@@ -36,7 +40,10 @@ _Row = tuple[Key, Wanted]
 
 
 class FetchHandler(Handler):
-    """Answers Fetch for the partitions this node leads. `nodes` tells where the leaders of the others are reached."""
+    """Answers Fetch for the partitions this node leads or follows.
+
+    `nodes` tells where the leaders of the others are reached, `referrals` whom a leader sends to a reader node.
+    """
 
     api_key: ClassVar[int] = message.API_KEY
     min_version: ClassVar[int] = 4
@@ -51,6 +58,7 @@ class FetchHandler(Handler):
         nodes: Callable[[], Sequence[LiveSession]] = tuple,
         clock: Clock = SYSTEM_CLOCK,
         observer: ReadObserver | None = None,
+        referrals: Referrals | None = None,
     ) -> None:
         self._topics = topics
         self._fetcher = fetcher
@@ -58,6 +66,7 @@ class FetchHandler(Handler):
         self._nodes = nodes
         self._clock = clock
         self._observer = observer or ReadObserver()
+        self._referrals = referrals
 
     async def handle(self, context: RequestContext, request: message.FetchRequest) -> message.FetchResponse:
         by_id = context.api_version >= _FIRST_VERSION_WITH_IDS
@@ -68,7 +77,7 @@ class FetchHandler(Handler):
         rows = list(session.wanted.items()) if session else list(wanted_of(request, by_id))
         fetches = [self._resolve(key, wanted) for key, wanted in rows]
         limits = _limits_of(request)
-        answers = await self._fetcher.fetch(fetches, limits)
+        answers = await self._fetcher.fetch(fetches, limits, self._refer(context, request))
         if session and session.epoch != following_epoch(request.session_epoch):
             # Another request of this session overtook us: what it was told must not be told again.
             return message.FetchResponse(
@@ -82,8 +91,14 @@ class FetchHandler(Handler):
         if context.api_version >= _FIRST_VERSION_WITH_LEADERS:
             self._tell_leaders(response, fetches, data, context.listener)
         _put(response, rows, data, session, incremental=request.session_epoch > 0)
-        self._observe(context, rows, answers)
+        if not _is_replica(request):
+            self._observe(context, rows, answers)
         return response
+
+    def _refer(self, context: RequestContext, request: message.FetchRequest) -> Refer:
+        if self._referrals is None or context.api_version < _FIRST_VERSION_WITH_READERS or _is_replica(request):
+            return refer_nobody
+        return self._referrals.of(context.connection_id, context.listener, request.rack_id)
 
     def _resolve(self, key: Key, wanted: Wanted) -> PartitionFetch:
         name, partition = key
@@ -127,13 +142,20 @@ class FetchHandler(Handler):
                 if node.session.node_id in leaders and (endpoint := _endpoint(node, listener)) is not None
             ]
 
-    def _observe(self, context: RequestContext, rows: Iterable[_Row], answers: Iterable[Fetched]) -> None:
+    def _observe(self, context: RequestContext, rows: Iterable[_Row], answers: Sequence[Fetched]) -> None:
         for (key, _), answer in zip(rows, answers, strict=True):
             topic = self._topic(key[0]) if answer.batches else None
             if topic is not None:
                 self._observer.fetched(topic.name, answer.size)
+        referred = sum(answer.reader >= 0 for answer in answers)
+        if referred:
+            self._observer.referred(referred)
         if context.received_at:
             self._observer.answered(self._clock.monotonic() - context.received_at)
+
+
+def _is_replica(request: message.FetchRequest) -> bool:
+    return request.replica_id >= 0 or request.replica_state.replica_id >= 0
 
 
 def _limits_of(request: message.FetchRequest) -> FetchLimits:
@@ -154,6 +176,7 @@ def _partition(index: int, answer: Fetched, limits: FetchLimits) -> message.Part
         last_stable_offset=answer.last_stable_offset,
         log_start_offset=answer.log_start_offset,
         aborted_transactions=[] if limits.read_committed and answer.error is ErrorCode.NONE else None,
+        preferred_read_replica=answer.reader,
         records=answer.batches,
     )
     if answer.diverging is not None:

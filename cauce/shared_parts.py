@@ -1,0 +1,61 @@
+"""The parts of every node that serves Kafka's clients, whatever it does with records: nothing here starts anything."""
+
+from collections.abc import Callable
+
+from cauce.current_session import CurrentSession
+from cauce.node_metrics import ReadMetrics
+from cauce.topic_admin import TopicAdmin
+from infra.clock import Clock
+from infra.cluster.manifest import ManifestLedger
+from infra.cluster.producer_ids import ProducerIds
+from infra.cluster.settings import BrokerConfigLedger
+from infra.cluster.state import ClusterState, Topic
+from infra.cluster.topics import TopicLedger
+from infra.metrics import Metrics
+from infra.settings import Settings
+from infra.store.port import ObjectStore
+from infra.topic_config import TopicSettings, topic_settings
+from infra.view.redis_view import RedisView
+from reader.catch_up import CatchUpReader
+
+
+class SharedParts:
+    """What reading, administration and producer ids need."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        clock: Clock,
+        metrics: Metrics,
+        store: ObjectStore,
+        cold_store: ObjectStore,
+        view: RedisView,
+        state: ClusterState,
+    ) -> None:
+        """`cold_store`: the same bucket through connections of its own, so that a replay slows no flush."""
+        self.on_topics_changed: Callable[[], None] = lambda: None  # whoever keeps the leases sets it
+        self.settings = settings
+        self.clock = clock
+        self.metrics = metrics
+        self.store = store
+        self.view = view
+        self.state = state
+        self.session = CurrentSession()
+        self.read_metrics = ReadMetrics(metrics)
+        self.topic_ledger = TopicLedger(store, view, clock)
+        self.broker_configs = BrokerConfigLedger(store, view)
+        self.manifest_ledger = ManifestLedger(store)
+        self.producer_ids = ProducerIds(store, lambda: self.session.session)
+        self.catch_up = CatchUpReader(cold_store, cache_bytes=settings["cauce.cache.bytes"])
+        self.topic_admin = TopicAdmin(
+            state,
+            self.topic_ledger,
+            default_partitions=settings["num.partitions"],
+            internal_partitions=settings["offsets.topic.num.partitions"],
+            changed=lambda: self.on_topics_changed(),
+        )
+
+    def settings_of(self, topic: Topic) -> TopicSettings:
+        """A topic's configs as the write side obeys them."""
+        return topic_settings(topic.configs, self.state.broker_configs, self.settings.durability)
