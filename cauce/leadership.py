@@ -47,7 +47,7 @@ class Leadership:
             topics=shared.topic_ledger,
             settings=shared.settings_of,
             keeps_wal=True,
-            repair_view_seconds=parts.settings["cauce.view.repair.interval.ms"] / 1000,
+            repair_view_seconds=shared.settings["cauce.view.repair.interval.ms"] / 1000,
         )
         self._gauges = StateMetrics(
             shared.metrics, parts.leaders, shared.state, parts.committed, lambda: parts.wal.bytes_used, shared.clock
