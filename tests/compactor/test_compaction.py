@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from random import Random
 
+import pyarrow as pa
 import pytest
 
 from compactor.compaction import Compaction
@@ -297,3 +298,20 @@ def _crc(batch: Sequence[int]) -> bytes:
     from infra.records.batch import crc_of
 
     return crc_of(bytes(batch)).to_bytes(4, "big")
+
+
+@pytest.mark.parametrize(("time", "unit"), [(2_000, "us"), (2**60, "ms")])
+@in_loop
+async def test_segments_for_a_table_have_microseconds_where_those_can_tell_the_time(
+    tmp_path: Path, time: int, unit: str
+) -> None:
+    async with written() as cluster, compaction_of(cluster, tmp_path) as (compaction, _, _):
+        await cluster.write(3)
+        await cluster.flush(cluster.raw(encode_batch([Record(3, time, b"k", b"v")]), 1))
+        plan = await everything(cluster)
+        after = await compaction.run(plan, await cluster.at(**{"cauce.table": "iceberg"}))
+        assert after is not None
+        rows = await cluster.all_rows()
+        assert rows.schema.field("timestamp").type.unit == unit
+        assert rows["timestamp"].cast(pa.int64()).to_pylist()[3] == (time * 1000 if unit == "us" else time)
+        assert files(tmp_path) == []

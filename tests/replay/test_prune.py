@@ -40,7 +40,7 @@ FILTERS: list[Callable[[pa.Schema, bytes, int], Any]] = [
 
 
 @pytest.mark.parametrize("make", FILTERS)
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(groups=GROUPS, key=st.sampled_from([b"", b"a", b"b", b"c", b"z"]), number=st.integers(-1, 9))
 def test_nothing_that_passes_is_pruned(
     make: Callable[[pa.Schema, bytes, int], Any], groups: Sequence[Any], key: bytes, number: int
