@@ -144,6 +144,11 @@ class FollowedLog:
     # As its follower drives it
 
     @property
+    def waited_for(self) -> bool:
+        """Whether a reader waits for it to advance."""
+        return bool(self._wakers)
+
+    @property
     def next_offset(self) -> int:
         """What to ask the leader for."""
         return self._tail.end_offset

@@ -7,25 +7,31 @@ One whose leader is silent for long is let go: its consumers go back to the lead
 import asyncio
 import contextlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from infra.errors import NotLeader
 from infra.partition import PartitionId
 from reader.followed_log import FollowedLog
 from reader.subscription import Means, Subscription
 
-STAND_SECONDS = 5.0  # how long the first fetch of a partition waits until it is followed
-IDLE_SECONDS = 60.0  # a partition that nobody fetches for so long is followed no more
-SILENT_SECONDS = 15.0  # and one whose leader says nothing for so long
-LOOK_SECONDS = 1.0
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a reader node waits."""
+
+    stand_seconds: float = 5.0  # the first fetch of a partition, until it is followed
+    idle_seconds: float = 60.0  # before a partition that nobody fetches is followed no more
+    silent_seconds: float = 15.0  # and one whose leader says nothing
+    look_seconds: float = 1.0  # between two looks at what is followed
 
 
 class Followers:
     """All of one node."""
 
-    def __init__(self, means: Means, *, tail_bytes: int, idle_seconds: float = IDLE_SECONDS) -> None:
+    def __init__(self, means: Means, *, tail_bytes: int, patience: Patience | None = None) -> None:
         self._means = means
         self._tail_bytes = tail_bytes
-        self._idle_seconds = idle_seconds
+        self._patience = patience or Patience()
         self._subscriptions: dict[PartitionId, Subscription] = {}
         self._kicked = asyncio.Event()
         self._closed = False
@@ -50,16 +56,17 @@ class Followers:
         waiting = [one for one in map(self._subscribe, partitions) if not one.standing.is_set()]
         if not waiting:
             return
-        patience = max(one.begun_at for one in waiting) + STAND_SECONDS - self._means.clock.monotonic()
+        begun_at = max(one.begun_at for one in waiting)
+        seconds = begun_at + self._patience.stand_seconds - self._means.clock.monotonic()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, patience)):
+            async with asyncio.timeout(max(0.0, seconds)):
                 await asyncio.gather(*(one.standing.wait() for one in waiting))
 
     async def run(self) -> None:
         """Look after what is followed, for ever."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
+                async with asyncio.timeout(self._patience.look_seconds):
                     await self._kicked.wait()
             self._kicked.clear()
             await self._look()
@@ -85,9 +92,14 @@ class Followers:
             subscription.look()
 
     def _is_over(self, subscription: Subscription, now: float) -> bool:
+        waited_for = (
+            subscription.log is not None and subscription.log.waited_for
+            if subscription.standing.is_set()
+            else now - subscription.begun_at < self._patience.stand_seconds
+        )
         return (
-            now - subscription.asked_at > self._idle_seconds
-            or now - subscription.heard_at > SILENT_SECONDS
+            (now - subscription.asked_at > self._patience.idle_seconds and not waited_for)
+            or now - subscription.heard_at > self._patience.silent_seconds
             or self._means.state.topic_by_id(subscription.partition.topic_id) is None
         )
 

@@ -53,7 +53,8 @@ class Subscription:
         self._task = asyncio.create_task(self._run(), name=f"following {partition}")
 
     async def end(self) -> None:
-        """Follow no more: who waits for the log is told."""
+        """Follow no more: who waits for the log, or until it stands, is told."""
+        self.standing.set()
         if self.log is not None:
             self.log.close()
         tasks = [task for task in (self._task, self._refreshing) if task is not None]
