@@ -15,7 +15,7 @@ from reader.engines.wanted import Condition, time_condition
 _COMPARISONS = {"Eq": "==", "Lt": "<", "LtEq": "<=", "Gt": ">", "GtEq": ">="}
 _TURNED = {"==": "==", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _MICROSECONDS = {"Milliseconds": 1000, "Microseconds": 1}
-_COLUMNS = ("partition", "offset", "timestamp")
+_LIMITS = {"partition": 1 << 31, "offset": 1 << 63}  # a constant beyond is no value of the column
 
 Tree = Mapping[str, Any]
 
@@ -45,8 +45,9 @@ def _comparison(left: Any, comparison: str, right: Any) -> Iterator[Condition]:
         case {"Column": "timestamp"}, {"Literal": literal}:
             if (time := _time(literal)) is not None:
                 yield time_condition(comparison, time)
-        case {"Column": str(column)}, {"Literal": literal} if column in _COLUMNS:
-            if (number := _integer(literal)) is not None:
+        case {"Column": str(column)}, {"Literal": literal} if column in _LIMITS:
+            number = _integer(literal)
+            if number is not None and abs(number) < _LIMITS[column]:
                 yield Condition(column, comparison, number)
 
 

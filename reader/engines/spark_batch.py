@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyspark.sql import datasource
@@ -12,9 +12,11 @@ from pyspark.sql.types import StructType
 from reader.engines.offsets import resolve
 from reader.engines.spark_options import EARLIEST, SparkOptions
 from reader.engines.spark_rows import WorkPartition, columns_in, read_rows
-from reader.engines.topic_source import TopicSource
 from reader.engines.wanted import CONDITION_COLUMNS, Condition, Wanted, time_condition, time_set
 from reader.replay.plan import Span
+
+if TYPE_CHECKING:
+    from reader.engines.topic_source import TopicSource
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COMPARISONS = {
@@ -36,7 +38,7 @@ class BatchReader(DataSourceReader):  # type: ignore[misc]
     def partitions(self) -> Sequence[InputPartition]:
         """The pieces of work."""
         options = self._options
-        with TopicSource(options.topic, options.bootstrap, options.bucket) as source:
+        with options.source() as source:
             works = source.works(_spans(source, options), self._wanted, options.work_bytes)
         return [WorkPartition(work) for work in works]
 
@@ -88,7 +90,7 @@ def _microseconds(moment: datetime) -> int:
     return (aware - _EPOCH) // timedelta(microseconds=1)
 
 
-def _spans(source: TopicSource, options: SparkOptions) -> dict[int, Span]:
+def _spans(source: "TopicSource", options: SparkOptions) -> dict[int, Span]:
     """What the options ask for, within what is there."""
     there = source.spans(options.partitions)
     if options.starting_ms is None:

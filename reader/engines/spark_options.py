@@ -1,15 +1,22 @@
-"""What the options of the Spark data source say. They are called and written as those of Spark's own Kafka source."""
+"""What the options of the Spark data source say. They are called and written as those of Spark's own Kafka source.
+
+Spark starts a Python process for each step of planning, most of which only ask for the schema: what talks to the
+cluster is imported when it is needed.
+"""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from infra.error_code import ErrorCode
 from infra.errors import Refused
 from reader.engines.cutting import WORK_BYTES
 from reader.replay.request import BYTES
+
+if TYPE_CHECKING:
+    from reader.engines.topic_source import TopicSource
 
 EARLIEST, LATEST = "earliest", "latest"
 _PLACES = {-2: EARLIEST, -1: LATEST}
@@ -75,6 +82,12 @@ class SparkOptions:
             fail_on_data_loss=_boolean("failOnDataLoss", words.get("failondataloss"), True),
             push_filters=_boolean("pushFilters", words.get("pushfilters"), False),
         )
+
+    def source(self) -> "TopicSource":
+        """The topic of the cluster. Raises what `TopicSource` raises."""
+        from reader.engines.topic_source import TopicSource
+
+        return TopicSource(self.topic, self.bootstrap, self.bucket)
 
 
 def _known(options: Mapping[str, str]) -> dict[str, str]:

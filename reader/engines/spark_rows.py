@@ -17,7 +17,6 @@ from pyspark.sql.types import (
 
 from infra.error_code import ErrorCode
 from infra.errors import Refused
-from reader.engines.read_work import read_work
 from reader.engines.wanted import Wanted
 from reader.engines.work import Work
 
@@ -70,6 +69,8 @@ def read_rows(partition: InputPartition | None, wanted: Wanted) -> Iterator[pa.R
     """The wanted records of a piece of work; runs in an executor. None stands for a plan without any piece."""
     if not isinstance(partition, WorkPartition):
         return
+    from reader.engines.read_work import read_work  # only tasks need it
+
     schema = pa.schema([pa.field(name, _ARROW_TYPES[name]) for name in wanted.columns or ()])
     for batch in read_work(partition.work, wanted):
         yield batch.cast(schema)

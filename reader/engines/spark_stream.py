@@ -17,7 +17,6 @@ from infra.errors import Refused
 from reader.engines.offsets import limited, missing, resolve
 from reader.engines.spark_options import LATEST, SparkOptions
 from reader.engines.spark_rows import WorkPartition, columns_in, read_rows
-from reader.engines.topic_source import TopicSource
 from reader.engines.wanted import Wanted
 from reader.replay.plan import Span
 
@@ -39,7 +38,7 @@ class StreamReader(DataSourceStreamReader):  # type: ignore[misc]
 
     def initialOffset(self) -> Position:  # noqa: N802 - Spark's names, here and below
         """Where a query without a checkpoint begins."""
-        with self._source() as source:
+        with self._options.source() as source:
             if self._options.starting_ms is not None:
                 return _position(source.since(self._options.starting_ms, self._options.partitions))
             there = source.spans(self._options.partitions)
@@ -47,7 +46,7 @@ class StreamReader(DataSourceStreamReader):  # type: ignore[misc]
 
     def partitions(self, start: Position, end: Position) -> Sequence[InputPartition]:
         """The pieces of work between two positions. Raises `Refused` when records of them are gone."""
-        with self._source() as source:
+        with self._options.source() as source:
             there = source.spans([int(partition) for partition in end if int(partition) in source.partitions])
             begin = _with_new({int(one): offset for one, offset in start.items()}, there)
             self._check(begin, there)
@@ -64,11 +63,8 @@ class StreamReader(DataSourceStreamReader):  # type: ignore[misc]
         """Nothing is kept here: positions stand in Spark's checkpoint."""
 
     def _latest(self) -> Position:
-        with self._source() as source:
+        with self._options.source() as source:
             return _position({one: span.end for one, span in source.spans(self._options.partitions).items()})
-
-    def _source(self) -> TopicSource:
-        return TopicSource(self._options.topic, self._options.bootstrap, self._options.bucket)
 
     def _check(self, start: Mapping[int, int], there: Mapping[int, Span]) -> None:
         gone = missing(start, there)

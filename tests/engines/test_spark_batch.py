@@ -9,6 +9,8 @@ import pytest
 from reader.replay.request import BYTES
 from tests.engines.filled import FIRST_MS, FilledTopic
 
+pytestmark = pytest.mark.timeout(600)  # Spark starts many processes
+
 
 def _read(spark: Any, filled: FilledTopic, **options: str) -> Any:
     reader = spark.read.format("cauce").option("bootstrap", filled.bootstrap).option("topic", filled.topic)

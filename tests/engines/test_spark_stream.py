@@ -20,7 +20,7 @@ _SCHEMA = (
     "partition int, offset bigint, timestamp timestamp, key binary, value binary,"
     " headers array<struct<key: binary, value: binary>>"
 )
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)  # Spark starts many processes
 
 
 @pytest.fixture(scope="module")

@@ -46,7 +46,7 @@ def flights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flights]:
         yield Flights(node.bootstrap, _expected(rows))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("engine", ["Polars", "Dask", "Spark"])
 def test_delays_by_airline(engine: str, flights: Flights) -> None:
     reason = absent(engine)
@@ -55,7 +55,7 @@ def test_delays_by_airline(engine: str, flights: Flights) -> None:
         pytest.skip(reason)
     script = _EXAMPLES / f"{engine.lower()}_flights.py"
     done = subprocess.run(
-        [sys.executable, str(script), "--bootstrap", flights.bootstrap], capture_output=True, text=True, timeout=280
+        [sys.executable, str(script), "--bootstrap", flights.bootstrap], capture_output=True, text=True, timeout=580
     )
     assert done.returncode == 0, done.stdout + done.stderr
     first, *lines = done.stdout.splitlines()
