@@ -180,7 +180,9 @@ def main() -> None:
     count = (options.mib << 20) // (191 if options.small else 1014)
     rows = [as_records(table) for table in transactions(1, 0, count)] if options.small else list(orders(1, 0, count))
     raw = sum(pc.sum(pc.binary_length(table[name])).as_py() for table in rows for name in ("key", "value"))
-    print(f"{count:,} records of {raw / count:.0f} bytes of key and value; medians of {options.rounds} rounds\n\n{_HEAD}")
+    print(
+        f"{count:,} records of {raw / count:.0f} bytes of key and value; medians of {options.rounds} rounds\n\n{_HEAD}"
+    )
     made: tuple[RecordSegment, ...] = ()
     for batching in _CASES:
         with tempfile.TemporaryDirectory(prefix="cauce-bench-") as folder:
@@ -189,7 +191,9 @@ def main() -> None:
             made = case.made
     sample = rows[0].slice(0, _STORED_ROWS)
     size = sum(group.size for segment in made for group in segment.row_groups) * len(sample) / count
-    shares = [f"{size / _stored(sample, each):.3f} of zstd-3 batches of {each // 1000} KB" for each in _STORED_BATCH_BYTES]
+    shares = [
+        f"{size / _stored(sample, each):.3f} of zstd-3 batches of {each // 1000} KB" for each in _STORED_BATCH_BYTES
+    ]
     print(f"\nstored: {', '.join(shares)}; 1 byte for {raw / sum(one.size for one in made):.2f}")
 
 
