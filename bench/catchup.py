@@ -1,32 +1,42 @@
-"""`python -m bench.catchup`: how fast librdkafka reads old records, from a node that holds none of them in memory.
+"""`python -m bench.catchup`: how fast librdkafka reads a topic from the tail, from extents and from record segments.
 
-Card transactions are produced (values of about 200 bytes; `--record-bytes` fills them up with noise), the node compacts
-them, is started again, and one consumer reads all partitions twice: from the bucket, and then from the node's cache as
-far as it reaches. The bucket is a folder on this machine.
+Card transactions of about 200 bytes (`--orders`: JSON of about 1 KiB) are produced once. One consumer reads them all
+while the node still has them in memory, then from a node that was started anew and finds extents, then from
+one that finds record segments; each reading has a fresh consumer, and in the last two a fresh node. The consumer is
+Python around librdkafka, which costs it about a microsecond a record; MB are of keys and values, uncompressed.
 """
 
 import argparse
+import statistics
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from bench.case import GIB, MB
+from bench.compacted import TOPIC, await_compaction, make_topic
+from bench.history_ways import Place
 from bench.load import run_together
-from bench.run import make_topic, node_cpu_seconds
+from bench.orders import orders
+from bench.run import node_cpu_seconds
 from bench.transactions import transactions
 from cauce.testing import CauceProcess
 
-_TOPIC = "history"
 _IDLE_SECONDS = 60.0
 _MIB = 1 << 20
-_FILLING = 4096  # values of noise, used in turn: more than one row group of them holds no second copy
+_SMALL_BYTES, _ORDER_BYTES = 191, 1014
+_NEVER = str(1 << 40)
+_WAITING = {"cauce.compaction.interval.ms": "86400000"}  # longer than any run
+_COMPACTING = {"cauce.compaction.interval.ms": "1000", "cauce.compaction.age.ms": "1000"}
 
 
 def consume(bootstrap: str, partitions: int, expected: int, fetch_bytes: int, begin: Any, out: Any) -> None:
-    """Read `expected` records from the beginning with one consumer; hands over seconds, records and bytes."""
+    """Read `expected` records from the beginning with one consumer; hands over seconds, own CPU seconds and records."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -36,98 +46,104 @@ def consume(bootstrap: str, partitions: int, expected: int, fetch_bytes: int, be
             "queued.max.messages.kbytes": 262_144,
         }
     )
-    consumer.list_topics(_TOPIC, 30)
+    consumer.list_topics(TOPIC, 30)
     begin.wait()
-    began = last = time.monotonic()
-    consumer.assign([TopicPartition(_TOPIC, number, 0) for number in range(partitions)])
-    records = size = 0
+    began, cpu = time.monotonic(), time.process_time()
+    last = began
+    consumer.assign([TopicPartition(TOPIC, number, 0) for number in range(partitions)])
+    records = 0
     while records < expected and time.monotonic() - last < _IDLE_SECONDS:
-        for message in consumer.consume(10_000, 0.2):
-            if message.error() is None:
-                records += 1
-                size += len(message.value()) + len(message.key())
-                last = time.monotonic()
-    out.put((last - began, records, size))
+        messages = consumer.consume(10_000, 0.2)
+        if messages:
+            if (error := messages[-1].error()) is not None:
+                raise SystemExit(str(error))
+            records += len(messages)
+            last = time.monotonic()
+    out.put((last - began, time.process_time() - cpu, records))
     consumer.close()
 
 
-def _values(seed: int, partition: int, count: int, record_bytes: int) -> Iterator[tuple[bytes, bytes]]:
-    noise = [number.to_bytes(8, "big").hex().encode() * (record_bytes // 16 + 1) for number in range(_FILLING)]
-    for table in transactions(seed, partition, count):
-        keys, values = table["key"].to_pylist(), table["value"].to_pylist()
-        for number, (key, value) in enumerate(zip(keys, values, strict=True)):
-            yield key, value + noise[number % _FILLING][: max(0, record_bytes - len(value))]
-
-
-def _produce(bootstrap: str, partitions: int, mib: int, record_bytes: int) -> int:
-    """How many records were acknowledged."""
-    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 20, "compression.type": "lz4"})
-    count = mib * _MIB // max(record_bytes, 200) // partitions
+def _produce(bootstrap: str, partitions: int, each: int, large: bool) -> int:
+    """Bytes of keys and values that were acknowledged."""
+    producer = Producer(
+        {"bootstrap.servers": bootstrap, "linger.ms": 20, "batch.size": 1_000_000, "compression.type": "lz4"}
+    )
+    size = 0
     for partition in range(partitions):
-        for number, (key, value) in enumerate(_values(1, partition, count, record_bytes)):
-            while True:
-                try:
-                    producer.produce(_TOPIC, value, key, partition)
-                    break
-                except BufferError:
-                    producer.poll(0.05)
-            if number % 1000 == 0:
-                producer.poll(0)
+        for table in (orders if large else transactions)(1, partition, each):
+            size += sum(pc.sum(pc.binary_length(table[name])).as_py() for name in ("key", "value"))
+            _send(producer, partition, table)
     if left := producer.flush(120):
         raise SystemExit(f"{left} records without an answer")
-    return count * partitions
+    return size
 
 
-def _stored(bucket: Path, kind: str) -> int:
-    return sum(path.stat().st_size for path in (bucket / kind).rglob("*.parquet"))
+def _send(producer: Producer, partition: int, table: pa.Table) -> None:
+    for key, value in zip(table["key"].to_pylist(), table["value"].to_pylist(), strict=True):
+        while True:
+            try:
+                producer.produce(TOPIC, value, key, partition)
+                break
+            except BufferError:
+                producer.poll(0.05)
+    producer.poll(0)
 
 
-def _wait_for_compaction(bucket: Path, seconds: float) -> None:
-    """Until record segments have come and no more come, or so long."""
-    deadline, seen, still = time.monotonic() + seconds, 0, 0
-    while time.monotonic() < deadline and still < 10:
-        time.sleep(2)
-        size = _stored(bucket, "records")
-        still = still + 1 if size == seen and size else 0
-        seen = size
+def _node(folder: Path, settings: dict[str, str]) -> CauceProcess:
+    return CauceProcess(folder, options=[word for pair in settings.items() for word in ("--set", "=".join(pair))])
 
 
-def _measure(node: CauceProcess, options: argparse.Namespace, records: int, what: str) -> None:
+def _reading(node: CauceProcess, options: argparse.Namespace, records: int) -> tuple[float, float, float]:
     before = node_cpu_seconds(node.pid)
-    [(seconds, read, size)] = run_together(
-        consume, [(node.bootstrap, options.partitions, records, options.fetch_kib << 10)]
-    )
-    cpu = node_cpu_seconds(node.pid) - before
+    arguments = (node.bootstrap, options.partitions, records, options.fetch_kib << 10)
+    [(seconds, own_cpu, read)] = run_together(consume, [arguments])
     if read < records:
-        raise SystemExit(f"{what}: only {read} of {records} records came")
+        raise SystemExit(f"only {read} of {records} records came")
+    return seconds, node_cpu_seconds(node.pid) - before, own_cpu
+
+
+def _row(what: str, readings: list[tuple[float, float, float]], records: int, size: int) -> None:
+    seconds, node_cpu, own_cpu = (statistics.median(reading[at] for reading in readings) for at in range(3))
     print(
-        f"| {what} | {size / 1e6 / seconds:.0f} | {read / 1e3 / seconds:.0f} | {cpu / (size / (1 << 30)):.1f} |",
+        f"| {what} | {size / MB / seconds:.0f} | {records / 1e3 / seconds:.0f} | {node_cpu / (size / GIB):.1f} "
+        f"| {own_cpu / (size / GIB):.1f} |",
         flush=True,
     )
 
 
+def _fresh(folder: Path, options: argparse.Namespace, records: int) -> Iterator[tuple[float, float, float]]:
+    for _ in range(options.rounds):
+        with _node(folder, _WAITING) as node:
+            yield _reading(node, options, records)
+
+
+def _run(folder: Path, options: argparse.Namespace) -> None:
+    each = options.mib * _MIB // (_ORDER_BYTES if options.orders else _SMALL_BYTES) // options.partitions
+    records = each * options.partitions
+    with _node(folder, _WAITING | {"cauce.tail.bytes": _NEVER}) as node:
+        make_topic(node.bootstrap, TOPIC, options.partitions)
+        size = _produce(node.bootstrap, options.partitions, each, options.orders)
+        print(f"{records:,} records of {size / records:.0f} bytes; medians of {options.rounds} rounds\n")
+        print("| from | MB/s | k records/s | node CPU s/GiB | consumer CPU s/GiB |\n|---|---|---|---|---|")
+        _row("the tail", [_reading(node, options, records) for _ in range(options.rounds)], records, size)
+    _row("extents", list(_fresh(folder, options, records)), records, size)
+    with _node(folder, _COMPACTING) as node:
+        await_compaction(Place(node.bootstrap, folder), TOPIC, records)
+        time.sleep(3.0)
+    _row("record segments", list(_fresh(folder, options, records)), records, size)
+
+
 def main() -> None:
-    """Produce, compact, start again, consume twice."""
+    """One table."""
     parser = argparse.ArgumentParser(prog="python -m bench.catchup", description=__doc__)
-    parser.add_argument("--mib", type=int, default=1024, help="bytes of values to produce")
-    parser.add_argument("--record-bytes", type=int, default=200)
+    parser.add_argument("--mib", type=int, default=256, help="of records")
+    parser.add_argument("--orders", action="store_true", help="records of about 1 KiB")
     parser.add_argument("--partitions", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--fetch-kib", type=int, default=1024, help="what the consumer asks of a partition at once")
-    parser.add_argument("--compaction-seconds", type=float, default=300.0, help="wait so long at most; 0: extents only")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cauce-bench-") as folder:
-        node = CauceProcess(Path(folder))
-        with node:
-            make_topic(node.bootstrap, _TOPIC, options.partitions)
-            records = _produce(node.bootstrap, options.partitions, options.mib, options.record_bytes)
-            bucket = Path(folder) / "bucket"
-            if options.compaction_seconds:
-                _wait_for_compaction(bucket, options.compaction_seconds)
-        print(f"{records:,} records; MiB of record segments: {_stored(bucket, 'records') / _MIB:.0f}")
-        print("| from | MB/s | k records/s | node CPU s/GiB |\n|---|---|---|---|")
-        with node:
-            _measure(node, options, records, "bucket")
-            _measure(node, options, records, "bucket and cache")
+        _run(Path(folder), options)
 
 
 if __name__ == "__main__":
