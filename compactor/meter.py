@@ -18,6 +18,12 @@ COUNTERS: Mapping[str, str] = {
     "cleaned_bytes_out": "Bytes of record segments written by cleaning.",
     "table_commits": "Commits made to tables of topics.",
     "table_failures": "Tries to bring a topic's table up to date that ended in an error.",
+    "store_creates": "Objects the compactor put into the bucket, or tried to.",
+    "store_gets": "GETs of the compactor.",
+    "store_heads": "HEADs of the compactor.",
+    "store_lists": "LISTs of the compactor.",
+    "store_deletes": "Calls of the compactor that delete objects.",
+    "store_errors": "Requests of the compactor that the store did not answer.",
     "unreadable_batches": "Record batches that could not be decoded and are kept as they were.",
 }
 GAUGES: Mapping[str, str] = {
@@ -38,6 +44,12 @@ class Meter:
     def add(self, name: str, amount: float = 1.0) -> None:
         """Raise a total of `COUNTERS`. Raises `KeyError` for another name."""
         self._totals[name] += amount
+
+    def asked_store(self, kind: str, outcome: str, seconds: float, size: int) -> None:
+        """A request to the store has ended (`infra.store.counted.Observe`)."""
+        self.add(f"store_{kind}s")
+        if outcome == "error":
+            self.add("store_errors")
 
     def ran(self, now_ms: int) -> None:
         """A replace was made."""

@@ -79,7 +79,7 @@ async def _worker(document: Document, clock: Clock, meter: Meter) -> AsyncIterat
     folder = settings.data / "compactor"
     empty_folder(folder)
     async with contextlib.AsyncExitStack() as stack:
-        store = open_store(settings.bucket, clock=clock)
+        store = open_store(settings.bucket, observe=meter.asked_store, clock=clock)
         stack.push_async_callback(store.close)
         cluster = await open_cluster(store, clock)
         view = RedisView(document.redis_url, cluster.cluster_id, clock=clock)

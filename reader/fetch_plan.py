@@ -163,7 +163,7 @@ def _expected_bytes(segment: RecordSegment, group: RowGroup) -> int:
         return 1
     whole = segment.bytes_in + _RECORD_OVERHEAD_BYTES * segment.records
     stored = groups[-1].position + groups[-1].size - groups[0].position
-    return max(group.size, group.size * whole // stored)
+    return max(group.size, group.size * whole // max(1, stored))
 
 
 def _bytes_above(read: GroupRead, offset: int) -> int:

@@ -60,7 +60,7 @@ class RecordSegmentWriter:
         self._microseconds = microseconds
         schema = stored_schema(value_format, microseconds=microseconds)
         self._sink = pa.OSFile(str(path), "wb")
-        self._writer = pq.ParquetWriter(self._sink, schema, **_options())
+        self._writer = pq.ParquetWriter(self._sink, schema, **parquet_options())
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = self._pending_bytes = 0
         self._groups: list[tuple[int, int, int]] = []  # offset of the last row, position, size
@@ -186,7 +186,8 @@ class RecordSegmentWriter:
         return tuple(groups)
 
 
-def _options() -> dict[str, object]:
+def parquet_options() -> dict[str, object]:
+    """How pyarrow is to write a segment."""
     return {
         "compression": "zstd",
         "compression_level": 1,  # measured: 2 to 4 are slower and no smaller

@@ -1,13 +1,17 @@
 """What a node and its compactor process tell each other, and how totals outlive a process."""
 
+import asyncio
+
 import pytest
 from prometheus_client import CollectorRegistry
 
 from cauce.compactor_metrics import CompactorMetrics
 from compactor.document import Document, Report
 from compactor.meter import Meter
-from infra.errors import BadStart
+from infra.errors import BadStart, NotFound
 from infra.settings import load_settings
+from infra.store.counted import CountedStore
+from infra.store.memory import MemoryObjectStore
 
 
 def test_a_document_carries_the_settings_as_they_came_out() -> None:
@@ -39,6 +43,25 @@ def test_a_report_is_what_the_meter_says() -> None:
     assert report.gauges == {"backlog_bytes": 6, "write_amplification": 2.5, "last_run_timestamp_seconds": 7}
     with pytest.raises(KeyError):
         meter.add("nonsense")
+
+
+def test_requests_to_the_store_are_counted_by_kind() -> None:
+    meter = Meter()
+    store = CountedStore(MemoryObjectStore(), meter.asked_store)
+
+    async def ask() -> None:
+        await store.create("a/b", b"body")
+        await asyncio.gather(store.get("a/b"), store.get_range("a/b", 1, 2), store.head("a/b"))
+        assert [info.key async for info in store.list("a/")] == ["a/b"]
+        await store.delete(["a/b"])
+        with pytest.raises(NotFound):
+            await store.get("a/b")
+        meter.asked_store("get", "error", 1.0, 0)
+
+    asyncio.run(ask())
+    totals = meter.totals()
+    kinds = ("creates", "gets", "heads", "lists", "deletes", "errors")
+    assert [totals[f"store_{kind}"] for kind in kinds] == [1, 4, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("line", [b"", b"hello\n", b'{"totals": {}}\n', b'{"totals": {"a": "x"}, "gauges": {}}\n'])
