@@ -1,6 +1,7 @@
 """The same with aiokafka: another client's decoder, fetch sessions and order of requests."""
 
 import asyncio
+import logging
 import random
 import threading
 from collections.abc import Sequence
@@ -8,13 +9,14 @@ from collections.abc import Sequence
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
+from tests.soak.follower import Follower, Models, Place
 from tests.soak.model import Seen, digest
-from tests.soak.producers import Models
-from tests.soak.readers import Follower, Place
 from tests.soak.score import Score
 from tests.soak.topics import SoakTopic
 
 _POLLS = 40
+
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # thousands of lines while a node starts again
 
 
 class AiokafkaReader(threading.Thread):
@@ -52,8 +54,8 @@ class AiokafkaReader(threading.Thread):
             fetch_max_wait_ms=100,
             request_timeout_ms=20_000,
         )
-        await consumer.start()
         try:
+            await consumer.start()
             while not self._score.stopping.is_set():
                 await self._pass(consumer)
         finally:

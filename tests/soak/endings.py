@@ -17,7 +17,7 @@ from infra.partition import PartitionId
 from infra.store.open import open_store
 from tests.cauce.commands import run
 from tests.soak.events import admin_client
-from tests.soak.producers import Models
+from tests.soak.follower import Models
 from tests.soak.readers import SoakReader
 from tests.soak.score import Score
 from tests.soak.topics import SoakTopic

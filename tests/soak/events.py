@@ -15,7 +15,7 @@ from confluent_kafka.cimpl import NewTopic
 from cauce.testing import CauceProcess
 from tests.cauce.commands import run
 from tests.cauce.kept import Row, read, write
-from tests.soak.producers import Models
+from tests.soak.follower import Models
 from tests.soak.score import Score
 from tests.soak.topics import SoakTopic
 
@@ -48,7 +48,7 @@ class Cutter(threading.Thread):
     def _cut(self, topic: SoakTopic, partition: int) -> None:
         model = self._models[topic.name][partition]
         offset = self._random.randint(model.low, max(model.low, model.end))
-        before, model.cut_at = model.cut_at, max(model.cut_at, offset)
+        before, model.cut_at = model.low, max(model.cut_at, offset)
         place = TopicPartition(topic.name, partition, offset)
         try:
             [future] = self._admin.delete_records([place], request_timeout=_ANSWER_SECONDS).values()
@@ -90,7 +90,7 @@ class Lifecycle(threading.Thread):
     def _one(self, name: str) -> None:
         topic = NewTopic(name, 2, config={"segment.bytes": "65536"})
         self._admin.create_topics([topic])[name].result(_ANSWER_SECONDS)
-        written = write(self._node.bootstrap, name, _values(self._random), **{"message.timeout.ms": 60_000})
+        written = write(self._node.bootstrap, name, _values(self._random), log_level=0)
         self._score.stopping.wait(self._random.uniform(0, 5))
         self._compare(name, written)
         if self._random.random() < 0.3:
@@ -104,7 +104,7 @@ class Lifecycle(threading.Thread):
             self._score.add("topics undeleted")
             self._await(name)
             self._compare(name, written)
-            written = sorted(written + write(self._node.bootstrap, name, _values(self._random)))
+            written = sorted(written + write(self._node.bootstrap, name, _values(self._random), log_level=0))
             self._compare(name, written)
             if name in self.living:
                 self.living[name] = written

@@ -3,13 +3,14 @@
 import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from confluent_kafka import Producer
 
 from infra.clock import SYSTEM_CLOCK
+from tests.soak.follower import Models
 from tests.soak.model import Headers, PartitionModel, digest
 from tests.soak.score import Score
 from tests.soak.topics import SoakTopic
@@ -18,8 +19,6 @@ CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 _TIMEOUT_SECONDS = 180.0
 _KEYS = 400
 _JITTER_MS = 3000
-
-Models = Mapping[str, Sequence[PartitionModel]]
 
 
 class SoakProducer(threading.Thread):

@@ -8,95 +8,15 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from infra.clock import SYSTEM_CLOCK
-from tests.soak.model import Gap, PartitionModel, Seen, digest
-from tests.soak.producers import Models
+from tests.soak.follower import Follower, Models, Place
+from tests.soak.model import Seen, digest
 from tests.soak.score import Score
 from tests.soak.topics import SoakTopic
 
 KINDS = ("beginning", "anywhere", "time", "tail")
-SETTLE_SECONDS = 30.0  # for an acknowledgement to be heard of; a node that is killed is back by then
 QUIET_SECONDS = 40.0  # a reader that hears nothing for so long hangs
 _PASS_SECONDS = 20.0
 _ANSWER_SECONDS = 20.0
-
-Place = tuple[str, int]
-
-
-class Follower:
-    """One reader's way through partitions: where it is, and what it saw on this pass."""
-
-    def __init__(self, name: str, models: Models, score: Score) -> None:
-        self._name = name
-        self._models = models
-        self._score = score
-        self._positions: dict[Place, int] = {}
-        self._older: dict[Place, dict[bytes, int]] = {}
-        self._began = 0.0
-
-    def begin(self, positions: dict[Place, int], *, at_beginning: bool = False) -> None:
-        """A new pass."""
-        self._positions = dict(positions)
-        self._older = {place: {} for place in positions} if at_beginning else {}
-        self._began = time.monotonic()
-
-    def model(self, place: Place) -> PartitionModel:
-        """Of a partition."""
-        return self._models[place[0]][place[1]]
-
-    def position(self, place: Place) -> int:
-        """The next offset that it expects."""
-        return self._positions[place]
-
-    def take(self, place: Place, rows: Sequence[Seen]) -> None:
-        """Records of one partition in the order they came."""
-        model, older = self.model(place), self._older.get(place)
-        for row in rows:
-            expected = self._positions[place]
-            if row.offset < expected:
-                self._wrong(place, f"{self._name} expected offset {expected} and got {row.offset} again")
-            elif row.offset > expected:
-                self.skip(place, row.offset)
-            self._positions[place] = row.offset + 1
-            if older is not None and row.key is not None:
-                older[row.key] = row.offset
-        for sentence in model.check(rows):
-            self._wrong(place, f"{self._name}: {sentence}")
-        self._score.add(f"read {self._name}", len(rows))
-
-    def skip(self, place: Place, end: int) -> None:
-        """Nothing stands from its position up to `end`."""
-        start = self._positions[place]
-        if start >= end:
-            return
-        model = self.model(place)
-        now = time.monotonic()
-        in_time = now - self._began < model.topic.delete_retention_ms / 1000
-        older = dict(self._older.get(place, {})) if in_time else {}
-        gap = Gap(self._name, start, end, older, now + SETTLE_SECONDS)
-        for sentence in model.check_gap(gap, SYSTEM_CLOCK.now_ms()):
-            self._wrong(place, sentence)
-        self._score.add("gaps")
-        self._positions[place] = end
-
-    def raised(self, place: Place, low: int, before: int) -> None:
-        """The log now begins at `low`."""
-        sentence = self.model(place).check_low(low, before, SYSTEM_CLOCK.now_ms())
-        if sentence is not None:
-            self._wrong(place, f"{self._name}: {sentence}")
-
-    def out_of_range(self, place: Place, low: int, high: int) -> None:
-        """Its position was refused; go on at the log start."""
-        position = self._positions[place]
-        if low <= position <= high:
-            self._wrong(place, f"{self._name}: offset {position} was out of range, the log has {low} to {high}")
-        elif position > high:
-            self._wrong(place, f"{self._name}: offset {position} was there, now the log ends at {high}")
-        self._positions[place] = low
-        self._score.add("overtaken")
-
-    def _wrong(self, place: Place, sentence: str) -> None:
-        self._score.fail(f"{place[0]}-{place[1]}", sentence)
 
 
 class SoakReader(threading.Thread):
@@ -112,6 +32,7 @@ class SoakReader(threading.Thread):
         self._random = random.Random(f"{score.seed} {kind}")
         self._consumer = self._connect()
         self._heard = time.monotonic()
+        self._refused: set[Place] = set()
 
     def run(self) -> None:
         """Pass after pass."""
@@ -138,7 +59,7 @@ class SoakReader(threading.Thread):
         self._follower.begin(starts, at_beginning=True)
         self._consumer.assign([TopicPartition(*place, offset) for place, offset in starts.items()])
         self._read(set(places), time.monotonic() + seconds, to_the_end=True)
-        return self._follower._older
+        return self._follower.last_of_each
 
     def close(self) -> None:
         """Of a reader that was not started."""
@@ -172,6 +93,7 @@ class SoakReader(threading.Thread):
         starts = {place: self._start(place) for place in places}
         self._follower.begin(starts, at_beginning=self.kind == "beginning")
         self._heard = time.monotonic()
+        self._refused.clear()
         self._consumer.assign([TopicPartition(*place, offset) for place, offset in starts.items()])
         self._score.add(f"passes {self.kind}")
         self._read(set(places), time.monotonic() + _PASS_SECONDS)
@@ -228,6 +150,7 @@ class SoakReader(threading.Thread):
                 else:
                     self._told(place, message.error())
             self._follow(rows)
+            self._go_back()
             if ended == places and self.kind != "tail":
                 return
             self._check_quiet()
@@ -240,13 +163,20 @@ class SoakReader(threading.Thread):
 
     def _told(self, place: Place, error: Any) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            low, high = self.watermarks(place)
-            self._follower.out_of_range(place, low, high)
-            self._consumer.seek(TopicPartition(*place, low))
+            self._refused.add(place)
         elif error.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE):
             self._score.add("connections lost")
         elif not error.retriable():
             self._score.fail(f"{place[0]}-{place[1]}", f"{self.kind} was told {error}")
+
+    def _go_back(self) -> None:
+        """Where an offset was refused, go on at the log start; everywhere else, where it was."""
+        if not self._refused:
+            return
+        for place in self._refused:
+            self._follower.out_of_range(place, *self.watermarks(place))
+        self._refused.clear()
+        self._consumer.assign([TopicPartition(*place, offset) for place, offset in self._follower.positions.items()])
 
     def _check_quiet(self) -> None:
         if self._score.disturbed:
