@@ -54,7 +54,7 @@ from tests.soak.score import Score
 from tests.soak.topics import SoakTopic
 
 GRACE_MS = 60_000
-RETENTION_MS = 40_000
+RETENTION_MS = 15_000
 TOMBSTONES_MS = 20_000
 READERS = 3
 _EXPIRATION_MS = 10**12
@@ -195,28 +195,9 @@ class Interleaving:
     # What happens
 
     async def write(self) -> None:
-        """A batch of one producer to one topic."""
-        topic, clock = self.random.choice(TOPICS), self.world.clock
-        records = [self._record(at, topic) for at in range(self.random.randint(1, 12))]
-        batch = memoryview(encode_batch(records, codec=self.random.choice(_CODECS)))
-        told: asyncio.Future[CauceError | None] = asyncio.get_running_loop().create_future()
-        partition = self._partition(topic.name)
-        one = PartitionAppend(partition, [(BatchHeader.parse(batch), batch)], -1, told.set_result)
-        [appended] = self.node.leaders.appender.append([one], clock.now_ms())
-        if isinstance(appended, NotLeader):
-            return
-        assert not isinstance(appended, CauceError), appended
-        error = await told
-        if error is not None:
-            assert isinstance(error, NotLeader), error
-            return
-        model = self.models[topic.name][0]
-        for record in records:
-            seen = _seen(record)
-            offset = appended.base_offset + record.offset
-            wrong = model.acknowledge(offset, record.key, record.value is None, record.timestamp, seen.digest)
-            if wrong is not None:
-                self.score.fail(topic.name, wrong)
+        """A few batches, one after another."""
+        for _ in range(self.random.randint(1, 4)):
+            await self._write(self.random.choice(TOPICS))
 
     async def read(self) -> None:
         """A few fetches of one reader."""
@@ -272,10 +253,15 @@ class Interleaving:
             if log.log_start_offset < offset:
                 self.score.fail(topic.name, f"DeleteRecords up to {offset} left {log.log_start_offset}")
 
-    async def work(self, kind: str, topic: str | None = None) -> bool:
-        """A turn of one of the compactor's steps; whether it changed anything."""
-        work = await self._look_at(topic or self.random.choice(TOPICS).name)
-        return await self.compactor.steps[kind].run(work) is not None
+    async def work(self, kind: str) -> bool:
+        """A turn of one of the compactor's steps for each partition; whether it changed anything."""
+        changed = False
+        for topic in self.random.sample(TOPICS, len(TOPICS)):
+            work = await self._look_at(topic.name)
+            changed |= await self.compactor.steps[kind].run(work) is not None
+        if changed:
+            self.score.add(f"{kind} changed")
+        return changed
 
     async def work_cut_short(self) -> None:
         """A turn that dies somewhere in the middle, with all that the compactor remembers."""
@@ -295,7 +281,7 @@ class Interleaving:
 
     async def wait(self) -> None:
         """Time passes."""
-        await self._pass_seconds(self.random.choice((2, 6, 20)))
+        await self._pass_seconds(self.random.choice((1, 2, 6, 16)))
 
     async def kill_leader(self) -> None:
         """The node dies and starts again with its WAL."""
@@ -337,9 +323,8 @@ class Interleaving:
         for _ in range(_ROUNDS):
             changed = False
             for kind in ("expire", "compact", "clean"):
-                for topic in TOPICS:
-                    await self._pass_seconds(2)
-                    changed |= await self.work(kind, topic.name)
+                await self._pass_seconds(2)
+                changed |= await self.work(kind)
             await self.look()
             if not changed:
                 return
@@ -365,6 +350,29 @@ class Interleaving:
             assert read == newest or gone, f"{topic.name}: the newest of {key!r} is at {newest}, read was {read}"
 
     # Parts
+
+    async def _write(self, topic: SoakTopic) -> None:
+        clock = self.world.clock
+        records = [self._record(at, topic) for at in range(self.random.randint(1, 12))]
+        batch = memoryview(encode_batch(records, codec=self.random.choice(_CODECS)))
+        told: asyncio.Future[CauceError | None] = asyncio.get_running_loop().create_future()
+        partition = self._partition(topic.name)
+        one = PartitionAppend(partition, [(BatchHeader.parse(batch), batch)], -1, told.set_result)
+        [appended] = self.node.leaders.appender.append([one], clock.now_ms())
+        if isinstance(appended, NotLeader):
+            return
+        assert not isinstance(appended, CauceError), appended
+        error = await told
+        if error is not None:
+            assert isinstance(error, NotLeader), error
+            return
+        model = self.models[topic.name][0]
+        for record in records:
+            seen = _seen(record)
+            offset = appended.base_offset + record.offset
+            wrong = model.acknowledge(offset, record.key, record.value is None, record.timestamp, seen.digest)
+            if wrong is not None:
+                self.score.fail(topic.name, wrong)
 
     async def _pass_seconds(self, seconds: float) -> None:
         while seconds > 0:
