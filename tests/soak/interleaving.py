@@ -68,9 +68,15 @@ TOPICS = (
     SoakTopic(
         "shrinks",
         1,
-        {"retention.bytes": "9000", "retention.ms": str(RETENTION_MS), "segment.bytes": "4000"},
-        retention_ms=RETENTION_MS,
+        {"retention.bytes": "9000", "retention.ms": "-1", "segment.bytes": "4000"},
         shrinks=True,
+        cut=True,
+    ),
+    SoakTopic(
+        "expires",
+        1,
+        {"retention.ms": str(RETENTION_MS), "segment.bytes": "4000"},
+        retention_ms=RETENTION_MS,
         cut=True,
     ),
     SoakTopic(
@@ -297,6 +303,11 @@ class Interleaving:
     def check(self) -> None:
         """Nothing wrong was seen; everything has been acknowledged, so that all that is missing has its reason now."""
         for [model] in self.models.values():
+            log = self._log(model.topic.name)
+            if log is not None:
+                low = model.check_low(log.log_start_offset, model.low, self.world.clock.now_ms())
+                if low is not None:
+                    self.score.fail(model.topic.name, low)
             for sentence in model.settle(_NEVER, self.world.clock.now_ms()) + model.unsettled():
                 self.score.fail(model.topic.name, sentence)
         assert not self.score.failures, self.score.failures
@@ -348,6 +359,11 @@ class Interleaving:
             read = last.get(key, -1)
             gone = read < 0 and (newest < low or tombstone)
             assert read == newest or gone, f"{topic.name}: the newest of {key!r} is at {newest}, read was {read}"
+        if topic.configs["min.cleanable.dirty.ratio"] == "0":
+            segments = self._led(topic.name).manifest.segments
+            held = sum(segment.records for segment in segments)
+            keys = self.models[topic.name][0].keys_in(segments[0].base_offset, segments[-1].last_offset) if held else 0
+            assert held <= keys, f"{topic.name} has {held} records of {keys} keys after cleaning"
 
     # Parts
 

@@ -198,6 +198,12 @@ class PartitionModel:
                 for key, number in self._numbers.items()
             }
 
+    def keys_in(self, first: int, last: int) -> int:
+        """How many keys the records from `first` to `last` (inclusive) have."""
+        with self._lock:
+            keys = self._keys.rows[first : last + 1]
+            return len(np.unique(keys[keys != _NO_KEY]))
+
     def acknowledged(self) -> int:
         """How many records."""
         with self._lock:
