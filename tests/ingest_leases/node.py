@@ -20,7 +20,7 @@ from infra.view.memory import MemoryView
 from infra.view.port import PublishedPartition
 from ingest.appender import PartitionAppend
 from ingest.flush_plan import FlushPolicy
-from ingest.leaders import Leaders
+from ingest.leaders import IngestLimits, Leaders
 from ingest.lease_keeper import LeaseKeeper
 from ingest.left_in_wal import LeftInWal
 from ingest.segment_build import segment_builder
@@ -46,6 +46,7 @@ class LeaseNode:
         wal: FakeWal | None,
         wal_id: str,
         policy: FlushPolicy,
+        limits: IngestLimits | None = None,
     ) -> None:
         self.world = world
         self.view = view
@@ -64,6 +65,7 @@ class LeaseNode:
             repair=self.recover,
             on_lost=lambda session, error: self.keeper.lost(session, error),
             policy=policy,
+            limits=limits,
             clock=world.clock,
         )
         self.left = LeftInWal(self.leaders)
@@ -138,10 +140,12 @@ async def start_node(
     policy: FlushPolicy = EAGER,
     durability: Durability = "object",
     recovered: Sequence[RecoveredEntry] = (),
+    limits: IngestLimits | None = None,
 ) -> LeaseNode:
     """A node that has registered and done nothing else yet."""
     name = wal_id or f"wal-{len(world.store.keys('sessions/'))}"
-    node = LeaseNode(world, await world.view(), node_id=node_id, wal=wal, wal_id=name, policy=policy)
+    view = await world.view()
+    node = LeaseNode(world, view, node_id=node_id, wal=wal, wal_id=name, policy=policy, limits=limits)
     node.durability = durability
     node.left.recover(recovered)
     await node.begin()
