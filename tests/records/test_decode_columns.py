@@ -220,7 +220,7 @@ def test_a_record_of_very_many_headers_is_read() -> None:
     assert plain_rows(table) == expected([batch])
 
 
-@pytest.mark.parametrize(("headers", "fewest"), [((), 10), (((b"trace", b"abc"), (b"span", None)), 100)])
+@pytest.mark.parametrize(("headers", "fewest"), [((), 10), (((b"trace", b"abc"), (b"span", None)), 200)])
 def test_python_is_called_as_often_for_few_records_as_for_10_000(
     headers: tuple[tuple[bytes, bytes | None], ...], fewest: int
 ) -> None:
