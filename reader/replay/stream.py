@@ -30,7 +30,7 @@ AHEAD_BYTES = 128 << 20
 _MOST_PLANS = 10  # without any progress between
 _PAUSE_SECONDS = 0.2
 _MANIFESTS_AHEAD = 8
-_THREADS = min(8, os.cpu_count() or 1)
+_MOST_THREADS = 8
 
 
 class Delivered(NamedTuple):
@@ -60,7 +60,7 @@ class ReplayStream:
         self._left = {partition: span for partition, span in sorted(spans.items()) if span}
         self._ahead_bytes = ahead_bytes
         self._manifests = ManifestLedger(bucket.store)
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="replay")
+        self._threads = ThreadPoolExecutor(min(_MOST_THREADS, _cores()), thread_name_prefix="replay")
         self._reads = Reads(bucket=bucket, hot=hot, selection=selection, threads=self._threads, start_ms=start_ms)
 
     async def batches(self) -> AsyncGenerator[Delivered, None]:
@@ -123,6 +123,13 @@ class ReplayStream:
         finally:
             for task in tasks:
                 task.cancel()
+
+
+def _cores() -> int:
+    """Those that this process may use: more threads than that would only take turns from whatever runs beside it."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 async def _drop(filler: "asyncio.Task[None]", reads: "asyncio.Queue[Read]") -> None:
