@@ -29,7 +29,7 @@ class Sent(NamedTuple):
     latency_ms: float
 
 
-def send(bootstrap: str, rate: int, end: Any, out: Any) -> None:
+def send(bootstrap: str, rate: int, ready: Any, end: Any, out: Any) -> None:
     """Produce until told to end, then hand over every `Sent`; what was refused ends the run."""
     from confluent_kafka import Producer
 
@@ -44,6 +44,9 @@ def send(bootstrap: str, rate: int, end: Any, out: Any) -> None:
 
     producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "linger.ms": 0})
     value = os.urandom(_RECORD_BYTES)
+    producer.produce(_LIVE, value)
+    producer.flush(60)
+    ready.release()
     due = time.monotonic()
     while not end.is_set():
         producer.produce(_LIVE, value, on_delivery=delivered)
@@ -53,11 +56,13 @@ def send(bootstrap: str, rate: int, end: Any, out: Any) -> None:
     out.put((sent, failed))
 
 
-def replay(bootstrap: str, core: int, run: Any, rows: Any) -> None:
+def replay(bootstrap: str, core: int, ready: Any, run: Any, rows: Any) -> None:
     """Replay the whole topic again and again while `run` is set; count rows."""
     os.sched_setaffinity(0, {core})
     import cauce
+    import reader.replay.session  # noqa: F401 - before it counts
 
+    ready.release()
     while run.wait():
         for batch in cauce.replay(TOPIC, bootstrap=bootstrap):
             rows.value += len(batch)
@@ -65,9 +70,10 @@ def replay(bootstrap: str, core: int, run: Any, rows: Any) -> None:
                 break
 
 
-def spin(bootstrap: str, core: int, run: Any, rows: Any) -> None:
+def spin(bootstrap: str, core: int, ready: Any, run: Any, rows: Any) -> None:
     """Keep the core busy while `run` is set."""
     os.sched_setaffinity(0, {core})
+    ready.release()
     while run.wait():
         for _ in range(_LOOPS):
             pass
@@ -91,17 +97,19 @@ def _measure(bootstrap: str, options: argparse.Namespace) -> tuple[dict[str, lis
     """p50 and p99 of each window by its neighbour, and how many thousand rows a second the replay gave."""
     context = multiprocessing.get_context("spawn")
     core = max(os.sched_getaffinity(0))
-    end, out, rows = context.Event(), context.Queue(), context.Value("q", 0)
+    ready, end, out, rows = context.Semaphore(0), context.Event(), context.Queue(), context.Value("q", 0)
     beside: dict[str, Callable[..., None]] = {"a full replay": replay, "a busy loop": spin}
     neighbours = {name: context.Event() for name in beside}
-    producer = context.Process(target=send, args=(bootstrap, options.rate, end, out))
+    producer = context.Process(target=send, args=(bootstrap, options.rate, ready, end, out))
     others = [
-        context.Process(target=target, args=(bootstrap, core, neighbours[name], rows), daemon=True)
+        context.Process(target=target, args=(bootstrap, core, ready, neighbours[name], rows), daemon=True)
         for name, target in beside.items()
     ]
     for process in (producer, *others):
         process.start()
-    time.sleep(3.0)  # imports
+    for _ in (producer, *others):
+        if not ready.acquire(timeout=120):
+            raise SystemExit("a process did not begin")
     windows = _windows(neighbours, options.rounds, options.seconds)
     end.set()
     sent, failed = out.get(timeout=120)
@@ -114,7 +122,8 @@ def _measure(bootstrap: str, options: argparse.Namespace) -> tuple[dict[str, lis
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in beside}
     for name, begin, until in windows:
         window = percentiles([one.latency_ms for one in sent if begin <= one.at < until])
-        assert window is not None
+        if window is None:
+            raise SystemExit("a window without an acknowledgement: --seconds should be more")
         found[name].append(window[:2])
     return found, rows.value / 1000 / (options.rounds * options.seconds)
 

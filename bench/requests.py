@@ -123,11 +123,12 @@ def main() -> None:
     parser.add_argument("--mib", type=int, default=256, help="of records produced")
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--idle-seconds", type=float, default=180.0)
+    parser.add_argument("--durability", nargs="*", default=["wal", "object"])
     parser.add_argument("--set", action="append", default=[], help="a setting of the node, NAME=VALUE")
     options = parser.parse_args()
     print(f"{options.mib} MiB in {options.partitions} partitions; idle for {options.idle_seconds:.0f} s, scaled\n")
     print(f"| for | durability | of | {' | '.join(KINDS)} |\n|{'---|' * (3 + len(KINDS))}")
-    for durability in ("wal", "object"):
+    for durability in options.durability:
         _run(durability, options)
 
 
