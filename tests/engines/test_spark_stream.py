@@ -15,7 +15,7 @@ from cauce.testing import CauceProcess
 from reader.replay.request import BYTES
 from tests.engines.filled import FilledTopic
 
-_SECONDS = 90.0
+_SECONDS = 180.0
 _SCHEMA = (
     "partition int, offset bigint, timestamp timestamp, key binary, value binary,"
     " headers array<struct<key: binary, value: binary>>"
@@ -68,9 +68,10 @@ def _topic(node: CauceProcess, name: str, partitions: int = 2) -> FilledTopic:
     return topic
 
 
-def _eventually(what: str, probe: Callable[[], bool]) -> None:
+def _eventually(what: str, query: Any, probe: Callable[[], bool]) -> None:
     deadline = time.monotonic() + _SECONDS
     while not probe():
+        assert query.isActive, query.exception()
         assert time.monotonic() < deadline, f"{what}: not in time"
         time.sleep(0.2)
 
@@ -82,7 +83,7 @@ def test_everything_once_through_restarts(spark: Any, node: CauceProcess, tmp_pa
     for _ in range(3):
         query = running.start(startingOffsets="earliest")
         topic.produce(200)
-        _eventually("some of it is there", lambda: running.found().num_rows > len(topic.rows) - 200)
+        _eventually("some of it is there", query, lambda: running.found().num_rows > len(topic.rows) - 200)
         query.stop()  # wherever it is
         topic.produce(100)
     running.drain()
