@@ -77,7 +77,7 @@ class Soak:
     def _writers_and_readers(self) -> None:
         at, topics, models, score = self._node.bootstrap, self._topics, self._models, self.score
         rate = self._plan.rate / len(CODECS)
-        self._lifecycle = Lifecycle(self._node, score)
+        self._lifecycle = Lifecycle(self._node, self._plan.undelete_ms, score)
         threads: list[threading.Thread] = [
             *(SoakProducer(at, codec, topics, models, rate, score) for codec in CODECS),
             *(SoakReader(at, kind, topics, models, score) for kind in KINDS),
