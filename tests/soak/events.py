@@ -94,16 +94,14 @@ class Lifecycle(threading.Thread):
         written = write(self._node.bootstrap, name, _values(self._random), log_level=0)
         self._score.stopping.wait(self._random.uniform(0, 5))
         self._compare(name, written)
-        if self._random.random() < 0.3:
-            self.living[name] = written
+        stays = self._random.random() < 0.3
         began = time.monotonic()
         self._admin.delete_topics([name])[name].result(_ANSWER_SECONDS)
         self._score.add("topics deleted")
-        if name in self.living or self._random.random() < 0.3:
+        if stays or self._random.random() < 0.3:
             done = run("topic", "undelete", name, "--data", str(self._node.data))
             if done.code and time.monotonic() - began > self._undelete_seconds:
                 self._score.add("undeletes that came too late")
-                self.living.pop(name, None)
                 self.deleted.append(name)
                 return
             if done.code:
@@ -113,7 +111,7 @@ class Lifecycle(threading.Thread):
             self._compare(name, written)
             written = sorted(written + write(self._node.bootstrap, name, _values(self._random), log_level=0))
             self._compare(name, written)
-            if name in self.living:
+            if stays:
                 self.living[name] = written
                 return
             self._admin.delete_topics([name])[name].result(_ANSWER_SECONDS)
