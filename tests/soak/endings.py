@@ -1,6 +1,7 @@
 """How a soak ends: nobody writes any more, everything converges, and the bucket holds what it must and nothing else."""
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from infra.cluster.manifest import Manifest, ManifestLedger
 from infra.cluster.records import TopicRecord
+from infra.errors import NotFound
 from infra.object_key import TOPICS, TopicKey, parse_key
 from infra.partition import PartitionId
 from infra.store.open import open_store
@@ -141,7 +143,8 @@ async def _topics(data: Path) -> dict[UUID, str]:
     async for info in store.list(TOPICS):
         key = parse_key(info.key)
         assert isinstance(key, TopicKey)
-        found[key.topic_id] = TopicRecord.decode(await store.get(info.key), info.key).name
+        with contextlib.suppress(NotFound):  # garbage since it was listed
+            found[key.topic_id] = TopicRecord.decode(await store.get(info.key), info.key).name
     return found
 
 

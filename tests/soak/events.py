@@ -65,8 +65,9 @@ class Cutter(threading.Thread):
 class Lifecycle(threading.Thread):
     """Topics that are created, written, read, deleted, and in part undeleted and written again."""
 
-    def __init__(self, node: CauceProcess, score: Score) -> None:
+    def __init__(self, node: CauceProcess, undelete_ms: int, score: Score) -> None:
         super().__init__(name="lifecycle", daemon=True)
+        self._undelete_seconds = undelete_ms / 1000
         self._node = node
         self._admin = admin_client(node.bootstrap)
         self._score = score
@@ -93,12 +94,16 @@ class Lifecycle(threading.Thread):
         written = write(self._node.bootstrap, name, _values(self._random), log_level=0)
         self._score.stopping.wait(self._random.uniform(0, 5))
         self._compare(name, written)
-        if self._random.random() < 0.3:
-            self.living[name] = written
+        stays = self._random.random() < 0.3
+        began = time.monotonic()
         self._admin.delete_topics([name])[name].result(_ANSWER_SECONDS)
         self._score.add("topics deleted")
-        if name in self.living or self._random.random() < 0.3:
+        if stays or self._random.random() < 0.3:
             done = run("topic", "undelete", name, "--data", str(self._node.data))
+            if done.code and time.monotonic() - began > self._undelete_seconds:
+                self._score.add("undeletes that came too late")
+                self.deleted.append(name)
+                return
             if done.code:
                 raise RuntimeError(done.err)
             self._score.add("topics undeleted")
@@ -106,7 +111,7 @@ class Lifecycle(threading.Thread):
             self._compare(name, written)
             written = sorted(written + write(self._node.bootstrap, name, _values(self._random), log_level=0))
             self._compare(name, written)
-            if name in self.living:
+            if stays:
                 self.living[name] = written
                 return
             self._admin.delete_topics([name])[name].result(_ANSWER_SECONDS)

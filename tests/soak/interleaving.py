@@ -12,20 +12,7 @@ from pathlib import Path
 from random import Random
 
 from compactor.bucket_check import BucketCheck
-from compactor.cleaning_pass import CleaningTools
-from compactor.cleaning_step import Cleaning, CleaningLimits
-from compactor.compaction import Compaction
-from compactor.compaction_step import CompactionStep
-from compactor.current_settings import CurrentSettings
-from compactor.footers import Footers
-from compactor.garbage_limits import GarbageLimits
-from compactor.meter import Meter
-from compactor.partition import PartitionWork, Step
-from compactor.planner import CompactionLimits
-from compactor.reconcile import Garbage
-from compactor.replace import Replacer
-from compactor.retention_step import Retention
-from compactor.segment_output import Bench
+from compactor.partition import PartitionWork
 from infra.cluster.manifest import ManifestLedger
 from infra.cluster.state import Topic
 from infra.error_code import ErrorCode
@@ -35,7 +22,7 @@ from infra.records.batch import BatchHeader
 from infra.records.decode import decode_batch
 from infra.records.encode import encode_batch
 from infra.records.record import Record
-from infra.store.port import Buffer, ObjectInfo
+from infra.store.port import Buffer
 from ingest.appender import PartitionAppend
 from ingest.flush_plan import FlushPolicy, FlushTrigger
 from ingest.leaders import IngestLimits
@@ -45,122 +32,21 @@ from reader.catch_up import CatchUpReader
 from reader.fetch import Fetcher
 from reader.fetch_pass import FetchLimits, PartitionFetch
 from reader.offset_lookup import OffsetLookup
-from tests.cluster.world import CountingStore, FakeClock, World
+from tests.cluster.world import World
 from tests.ingest.node import AT_ONCE
 from tests.ingest_leases.node import LeaseNode, entries_of, start_node
 from tests.soak.follower import Follower, Place
+from tests.soak.interleaved_parts import GRACE_MS, Compactor, RestlessStore
+from tests.soak.interleaved_topics import TOPICS
 from tests.soak.model import PartitionModel, Seen, digest
 from tests.soak.score import Score
 from tests.soak.topics import SoakTopic
 
-GRACE_MS = 60_000
-RETENTION_MS = 15_000
-TOMBSTONES_MS = 20_000
 READERS = 3
-_EXPIRATION_MS = 10**12
 _CODECS = (0, 1, 2, 3, 4)
 _NEVER = 10**9
 _ROUNDS = 40  # far more than converging takes
 _RETRIED = (ErrorCode.KAFKA_STORAGE_ERROR, ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-
-TOPICS = (
-    SoakTopic("whole", 1, {"retention.ms": "-1", "segment.bytes": "6000"}),
-    SoakTopic(
-        "shrinks",
-        1,
-        {"retention.bytes": "9000", "retention.ms": "-1", "segment.bytes": "4000"},
-        shrinks=True,
-        cut=True,
-    ),
-    SoakTopic(
-        "expires",
-        1,
-        {"retention.ms": str(RETENTION_MS), "segment.bytes": "4000"},
-        retention_ms=RETENTION_MS,
-        cut=True,
-    ),
-    SoakTopic(
-        "cleaned",
-        1,
-        {
-            "cleanup.policy": "compact",
-            "min.cleanable.dirty.ratio": "0.1",
-            "delete.retention.ms": str(TOMBSTONES_MS),
-            "segment.bytes": "4000",
-        },
-        compacted=True,
-        delete_retention_ms=TOMBSTONES_MS,
-    ),
-    SoakTopic(
-        "both",
-        1,
-        {
-            "cleanup.policy": "compact,delete",
-            "min.cleanable.dirty.ratio": "0",
-            "delete.retention.ms": str(TOMBSTONES_MS),
-            "retention.ms": str(2 * RETENTION_MS),
-            "segment.bytes": "5000",
-        },
-        compacted=True,
-        retention_ms=2 * RETENTION_MS,
-        cut=True,
-        delete_retention_ms=TOMBSTONES_MS,
-    ),
-)
-
-
-class RestlessStore(CountingStore):
-    """Others go on, by a random number of steps, before and after each request is carried out."""
-
-    def __init__(self, clock: FakeClock, random: Random) -> None:
-        super().__init__(clock)
-        self._random = random
-
-    async def create(self, key: str, body: Buffer | Sequence[Buffer]) -> None:
-        await self._rest()
-        await super().create(key, body)  # type: ignore[arg-type]
-        await self._rest()
-
-    async def get(self, key: str) -> bytes:
-        await self._rest()
-        return await super().get(key)
-
-    async def get_range(self, key: str, position: int, length: int) -> bytes:
-        await self._rest()
-        return await super().get_range(key, position, length)
-
-    async def head(self, key: str) -> ObjectInfo | None:
-        await self._rest()
-        return await super().head(key)
-
-    async def delete(self, keys: Sequence[str]) -> None:
-        await self._rest()
-        await super().delete(keys)
-
-    async def _rest(self) -> None:
-        for _ in range(self._random.randrange(4)):
-            await asyncio.sleep(0)
-
-
-class Compactor:
-    """The compactor's steps and its garbage collection, as a process that remembers nothing at its start."""
-
-    def __init__(self, world: World, view: "object", folder: Path, threads: ThreadPoolExecutor) -> None:
-        store, clock, meter = world.store, world.clock, Meter()
-        replacer = self.replacer = Replacer(ManifestLedger(store), view)  # type: ignore[arg-type]
-        footers, current = Footers(store, 1 << 20), CurrentSettings(store, "object")
-        bench = Bench(store, folder, clock, threads, asyncio.Semaphore(2))
-        compaction = Compaction(bench, replacer, footers, meter, "c", producer_expiration_ms=_EXPIRATION_MS)
-        tools = CleaningTools(bench, replacer, meter, "c")
-        self.steps: dict[str, Step] = {
-            "expire": Retention(
-                replacer, footers, current, clock, interval_ms=1, producer_expiration_ms=_EXPIRATION_MS
-            ),
-            "compact": CompactionStep(compaction, replacer, CompactionLimits(3000, 5.0), clock, meter),
-            "clean": Cleaning(tools, current, CleaningLimits(True, 1, 1 << 20)),
-        }
-        limits = GarbageLimits(grace_ms=GRACE_MS, undelete_ms=GRACE_MS, interval_ms=1000, listed=50)
-        self.garbage = Garbage(store, view, clock, replacer, limits, owner=clock.token())  # type: ignore[arg-type]
 
 
 class Interleaving:

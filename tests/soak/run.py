@@ -23,7 +23,7 @@ from tests.soak.topics import node_options, soak_topics
 
 _TELL_SECONDS = 10.0
 _END_SECONDS = 240.0
-_TROUBLE = re.compile(r"^.*(?: ERROR |Traceback|CRITICAL).*$", re.MULTILINE)
+_TROUBLE = re.compile(r"^(?:\S+ (?:error|critical) .*|Traceback.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ class Soak:
     def _writers_and_readers(self) -> None:
         at, topics, models, score = self._node.bootstrap, self._topics, self._models, self.score
         rate = self._plan.rate / len(CODECS)
-        self._lifecycle = Lifecycle(self._node, score)
+        self._lifecycle = Lifecycle(self._node, self._plan.undelete_ms, score)
         threads: list[threading.Thread] = [
             *(SoakProducer(at, codec, topics, models, rate, score) for codec in CODECS),
             *(SoakReader(at, kind, topics, models, score) for kind in KINDS),
@@ -124,7 +124,7 @@ class Soak:
         ending.check_bucket(patience)
 
     def _read_log(self) -> None:
-        for line in _TROUBLE.findall(self._node.output)[:5]:
+        for line in troubles(self._node.output)[:5]:
             self.score.fail("the node's log", line)
 
     def _tell(self) -> None:
@@ -150,3 +150,8 @@ class Soak:
         except psutil.Error:  # killed just now
             pass
         return self._peaks
+
+
+def troubles(output: str) -> list[str]:
+    """Lines of a node's log, its compactor's included, that tell of an error."""
+    return [found.group() for found in _TROUBLE.finditer(output)]

@@ -17,7 +17,7 @@ _STEP = st.tuples(st.sampled_from(_WEIGHTED), st.sampled_from([*STEPS, "write", 
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("durability", ["wal", "object"])
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=st.lists(_STEP, min_size=30, max_size=120), seed=st.integers(0, 2**32))
 def test_readers_get_what_was_acknowledged(durability: str, steps: Sequence[tuple[str, str]], seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
