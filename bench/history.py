@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from bench.digest import Digest
 from bench.history_load import expected_digest, produce_all
-from bench.history_ways import WAYS, Place, compacted
+from bench.history_ways import TABLE_WAYS, WAYS, Place, compacted, in_table
 from bench.memory import PeakMemory
 from cauce.testing import CauceProcess
 
@@ -34,11 +34,11 @@ def _step(name: str, records: int, action: Callable[[], object]) -> object:
     return answer
 
 
-def _await_compaction(place: Place, partitions: int, records: int) -> None:
+def _await(what: str, records: int, count: Callable[[], int]) -> None:
     deadline = time.monotonic() + _COMPACT_SECONDS
-    while (done := compacted(place, TOPIC)) < records:
+    while (done := count()) < records:
         if time.monotonic() > deadline:
-            raise SystemExit(f"only {done} of {records} records were compacted")
+            raise SystemExit(f"only {done} of {records} records were {what}")
         time.sleep(1.0)
 
 
@@ -65,11 +65,14 @@ def _run(arguments: argparse.Namespace, folder: Path) -> int:
     each = count // partitions
     failed = 0
     with _node(arguments, folder) as node, PeakMemory(node.pid) as memory:
-        _make_topic(node.bootstrap, partitions, "iceberg" in arguments.ways)
+        table = not TABLE_WAYS.isdisjoint(arguments.ways)
+        _make_topic(node.bootstrap, partitions, table)
         place = Place(node.bootstrap, folder)
         print("| step | s | k records/s |\n|---|---|---|", flush=True)
         _step("produce", count, lambda: produce_all(node.bootstrap, TOPIC, arguments.seed, partitions, each))
-        _step("compaction's rest", count, lambda: _await_compaction(place, partitions, each * partitions))
+        _step("compaction's rest", count, lambda: _await("compacted", each * partitions, lambda: compacted(place)))
+        if table:
+            _step("table's rest", count, lambda: _await("in the table", each * partitions, lambda: in_table(place)))
         expected = expected_digest(arguments.seed, partitions, each)
         for name in arguments.ways:
             found = _step(name, count, lambda name=name: WAYS[name](place, TOPIC))

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 import cauce
 from bench.digest import Digest, PartitionDigest
+from reader.replay.duckdb import arrow_reader, connect
 
 _BATCH = 10_000
 _IDLE_POLLS = 60
@@ -32,8 +34,8 @@ class Place:
         return self.folder / "bucket"
 
 
-def compacted(place: Place, topic: str) -> int:
-    """How many records lie below the ends of the topic's record segments (the only topic that has many)."""
+def compacted(place: Place) -> int:
+    """How many records lie below the ends of the record segments of the only topic there is."""
     ends: dict[str, int] = {}
     for file in place.bucket.glob("records/*/*/*.parquet"):
         partition, last = str(file.parent), int(file.name.split("-")[1])
@@ -100,24 +102,31 @@ def through_pyiceberg(place: Place, topic: str) -> Digest:
 
 def through_duckdb(place: Place, topic: str) -> Digest:
     """DuckDB on the files of the table's snapshot."""
-    import duckdb
-
-    files = [task.file.file_path for task in _newest_table(place).scan().plan_files()]
+    files = ", ".join(f"'{task.file.file_path}'" for task in _newest_table(place).scan().plan_files())
     digest = Digest()
-    connection = duckdb.connect()
-    connection.execute("set timezone = 'UTC'")
-    wanted = 'select "partition", "offset", "timestamp", key, value from read_parquet($1)'
-    reader = connection.execute(wanted, [files]).fetch_record_batch(100_000)
-    for batch in reader:
+    connection = connect()
+    columns = '"partition", "offset", "timestamp", key, value'
+    for batch in arrow_reader(connection, f"select {columns} from read_parquet([{files}])", 100_000):
         digest.add(batch)
     return digest
+
+
+def in_table(place: Place) -> int:
+    """How many records the topic's table holds; 0 while there is none."""
+    if not _metadata_files(place):
+        return 0
+    return sum(task.file.record_count for task in _newest_table(place).scan().plan_files())
 
 
 def _newest_table(place: Place) -> Any:
     from pyiceberg.table import StaticTable
 
-    metadata = max(place.bucket.glob("tables/**/*.metadata.json"), key=lambda file: file.stat().st_mtime_ns)
+    metadata = max(_metadata_files(place), key=lambda file: file.stat().st_mtime_ns)
     return StaticTable.from_metadata(metadata.as_uri())
+
+
+def _metadata_files(place: Place) -> list[Path]:
+    return list(place.bucket.glob("tables/**/*.metadata.json"))
 
 
 def through_spark(place: Place, topic: str) -> Digest | None:
@@ -129,6 +138,7 @@ def through_spark(place: Place, topic: str) -> Digest | None:
     from cauce.spark import CauceDataSource
 
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     spark = (
         SparkSession.builder.master("local[2]")
         .config("spark.ui.enabled", "false")
@@ -169,3 +179,4 @@ WAYS: Mapping[str, Callable[[Place, str], Digest | None]] = {
     "duckdb": through_duckdb,
     "spark": through_spark,
 }
+TABLE_WAYS = frozenset({"pyiceberg", "duckdb"})
