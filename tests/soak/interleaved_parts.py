@@ -77,7 +77,7 @@ class Compactor:
                 replacer, footers, current, clock, interval_ms=1, producer_expiration_ms=_EXPIRATION_MS
             ),
             "compact": CompactionStep(compaction, replacer, CompactionLimits(3000, 5.0), clock, meter),
-            "clean": Cleaning(tools, current, CleaningLimits(True, 1, 1 << 20)),
+            "clean": Cleaning(tools, current, CleaningLimits(True, 1, 400)),
         }
         limits = GarbageLimits(grace_ms=GRACE_MS, undelete_ms=GRACE_MS, interval_ms=1000, listed=50)
         self.garbage = Garbage(store, view, clock, replacer, limits, owner=clock.token())
