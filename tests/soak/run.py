@@ -124,6 +124,8 @@ class Soak:
         ending.check_bucket(patience)
 
     def _read_log(self) -> None:
+        """Kept in the data folder as well: a failure is nothing without it."""
+        (self._data / "node.log").write_text(self._node.output)
         for line in troubles(self._node.output)[:5]:
             self.score.fail("the node's log", line)
 
