@@ -7,8 +7,10 @@ is gone, and so is the process within seconds: what was under way is abandoned, 
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -50,13 +52,15 @@ log = logging.getLogger(__name__)
 FOOTER_BYTES = 32 << 20
 LARGE_PUTS_AT_ONCE = 1  # 256 MiB at the most, which S3's client holds a second time
 _REPORT_SECONDS = 1.0
+_CANCEL_AGAIN_SECONDS = 1.0
+_END_SECONDS = 10.0  # after that the process ends as it is: what is under way may be abandoned at any moment
 
 
 async def run(document: Document, clock: Clock) -> None:
     """Compact until SIGTERM or the end of stdin. Raises what ended the process by itself."""
     meter = Meter()
     async with _worker(document, clock, meter) as (state, worker):
-        await _until_first(
+        await until_first(
             [
                 asyncio.create_task(state.run(), name="cluster state"),
                 asyncio.create_task(worker.run(), name="worker"),
@@ -193,15 +197,17 @@ def _table_limits(settings: Settings) -> TableLimits:
     )
 
 
-async def _until_first(tasks: Sequence[asyncio.Task[None]]) -> None:
+async def until_first(tasks: Sequence[asyncio.Task[None]]) -> None:
     """Run all until one ends, then end the others. Raises what that one raised."""
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
     finally:
-        for task in tasks:
-            task.cancel()
+        while left := [task for task in tasks if not task.done()]:
+            for task in left:  # again and again: one that meets a time-out inside a library can get lost
+                task.cancel()
+            await asyncio.wait(left, timeout=_CANCEL_AGAIN_SECONDS)
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
@@ -217,6 +223,9 @@ async def _told_to_end() -> None:
     closed.add_done_callback(lambda _: end.set())
     try:
         await end.wait()
+        last = threading.Timer(_END_SECONDS, os._exit, (1,))
+        last.daemon = True
+        last.start()
     finally:
         closed.cancel()
         transport.close()
