@@ -195,12 +195,16 @@ class Worker:
                 await self._view.take_work(name, self._owner, _LEASE_MS)
 
     async def _keep_doing(self, chore: Chore) -> None:
-        failing = False
+        failing = waiting = False
         while True:
             await asyncio.sleep(chore.interval_seconds * self._clock.uniform(0.9, 1.1))
             try:
                 await chore.run()
-                failing = False
+                failing = waiting = False
+            except Unavailable as error:
+                if not waiting:
+                    log.warning("%s waits: %s", chore.name, error)
+                waiting = True
             except Exception as error:
                 if not failing:
                     log.error("%s: %s; tried again later", chore.name, error, exc_info=error)

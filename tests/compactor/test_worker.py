@@ -213,6 +213,22 @@ async def test_a_chore_is_done_again_whatever_its_outcome() -> None:
             await until(lambda: done >= 3)
 
 
+@in_loop
+async def test_a_chore_that_waits_out_an_outage_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    async with written() as cluster:
+        done = 0
+
+        async def chore() -> None:
+            nonlocal done
+            done += 1
+            raise Unavailable("Redis does not answer") if done < 3 else RuntimeError("a mistake of ours")
+
+        async with working(cluster, Replacer(cluster.ledger, cluster.view), [], chores=[Chore("garbage", 0.01, chore)]):
+            await until(lambda: done >= 5)
+        told = [row for row in caplog.records if row.name == "compactor.worker"]
+        assert [(row.levelname, row.exc_info is None) for row in told] == [("WARNING", True), ("ERROR", False)]
+
+
 async def _compacted(cluster: Written, partition: PartitionId) -> None:
     async with asyncio.timeout(20):
         while True:
