@@ -22,7 +22,7 @@ from typing import Self
 
 import pytest
 
-_START_SECONDS = 30.0
+_START_SECONDS = 120.0  # a start takes one; a machine that is busy with other tests may need many
 _STOP_SECONDS = 30.0
 _LISTENING = re.compile(r"listening on (\S+)|running without listeners")
 

@@ -103,6 +103,7 @@ def load_flights(limit: int | None) -> list[tuple[bytes | None, bytes]]:
 def consume(bootstrap: str, out: "multiprocessing.Queue[list[Read]]", stop: Any) -> None:
     """One member of the group, in a process of its own; hands over what it reads."""
     from kafka import KafkaConsumer
+    from kafka.errors import KafkaConnectionError
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     consumer = KafkaConsumer(
@@ -115,7 +116,10 @@ def consume(bootstrap: str, out: "multiprocessing.Queue[list[Read]]", stop: Any)
     ready = False
     try:
         while not stop.is_set():
-            batches = consumer.poll(timeout_ms=1_050).values()
+            try:
+                batches = consumer.poll(timeout_ms=1_050).values()
+            except KafkaConnectionError:  # raised while the node is down: ask again
+                continue
             if not ready and consumer.assignment():
                 ready = True
                 out.put([])  # says that it has partitions: the flights may come

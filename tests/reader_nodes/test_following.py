@@ -159,7 +159,7 @@ def test_a_partition_that_nobody_asks_for_is_followed_no_more_and_again_when_ask
         await until(lambda: len(nodes.followers) == 0)
         assert (await nodes.fetch(0)).batches
 
-    run(body, patience=replace(QUICK, idle_seconds=0.1))
+    run(body, patience=replace(QUICK, idle_seconds=1.0))
 
 
 def test_a_leader_that_says_nothing_is_given_up() -> None:

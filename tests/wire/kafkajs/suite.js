@@ -20,7 +20,7 @@ async function until(what, probe) {
 
 async function create(topic, numPartitions = 1, configs = {}) {
   const configEntries = Object.entries(configs).map(([name, value]) => ({ name, value }));
-  await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: 1, configEntries }], waitForLeaders: true });
+  await admin.createTopics({ topics: [{ topic, numPartitions, replicationFactor: 1, configEntries }], waitForLeaders: true, timeout: 30_000 });
 }
 
 async function send(topic, messages, options = {}) {
