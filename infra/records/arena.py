@@ -13,30 +13,12 @@ from infra.errors import Corrupt
 from infra.records.batch import CODEC_MASK, CONTROL, HEADER_BYTES, LOG_APPEND_TIME, PREFIX_BYTES
 from infra.records.compression import decompress
 from infra.records.decode import SMALLEST_RECORD
+from infra.records.header_table import HEADERS
 from infra.records.varints import PADDING, Bytes, Ints
 from infra.store.port import Buffer
 
 ARENA_BYTES = 16 << 20
 ARENA_RECORDS = 1 << 18
-
-_HEADER = np.dtype(
-    [
-        ("base_offset", ">i8"),
-        ("batch_length", ">i4"),
-        ("leader_epoch", ">i4"),
-        ("magic", "i1"),
-        ("crc", ">u4"),
-        ("attributes", ">i2"),
-        ("last_offset_delta", ">i4"),
-        ("base_timestamp", ">i8"),
-        ("max_timestamp", ">i8"),
-        ("producer_id", ">i8"),
-        ("producer_epoch", ">i2"),
-        ("base_sequence", ">i4"),
-        ("record_count", ">i4"),
-    ]
-)
-assert _HEADER.itemsize == HEADER_BYTES
 
 
 class Arena:
@@ -92,7 +74,7 @@ def _headers(batches: Sequence[Buffer]) -> NDArray[np.void]:
     sizes = np.fromiter(map(len, batches), np.int64, len(batches))
     if sizes.min(initial=HEADER_BYTES) < HEADER_BYTES:
         raise Corrupt("a record batch is shorter than its header")
-    headers = np.frombuffer(b"".join([memoryview(batch)[:HEADER_BYTES] for batch in batches]), _HEADER)
+    headers = np.frombuffer(b"".join([memoryview(batch)[:HEADER_BYTES] for batch in batches]), HEADERS)
     if (headers["magic"] != 2).any() or (_ints(headers, "batch_length") + PREFIX_BYTES != sizes).any():
         raise Corrupt("the bytes are not one whole record batch of format 2")
     return headers

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from infra.errors import Corrupt
 from infra.partition import PartitionId, SessionId
 from infra.records.batch import HEADER_BYTES, PREFIX_BYTES, crc_of
+from infra.records.header_table import HEADERS
 from infra.segment.extent import Extent, FlushedExtent, ProducerEntry
 from infra.segment.footer import FORMAT, SegmentFooter, footer_metadata
 from infra.segment.segment_index import Int64s, SegmentIndex
@@ -43,23 +44,6 @@ SCHEMA = pa.schema(
     ]
 )
 _SMALL_COLUMNS = SCHEMA.names[:-1]
-_HEADER = np.dtype(
-    [
-        ("base_offset", ">i8"),
-        ("batch_length", ">i4"),
-        ("leader_epoch", ">i4"),
-        ("magic", "i1"),
-        ("crc", ">u4"),
-        ("attributes", ">i2"),
-        ("last_offset_delta", ">i4"),
-        ("base_timestamp", ">i8"),
-        ("max_timestamp", ">i8"),
-        ("producer_id", ">i8"),
-        ("producer_epoch", ">i2"),
-        ("base_sequence", ">i4"),
-        ("record_count", ">i4"),
-    ]
-)
 _VIEW = np.dtype([("size", "<i4"), ("prefix", "V4"), ("buffer", "<i4"), ("offset", "<i4")])
 _LENGTH_BYTES = 4  # Parquet's plain encoding writes each value's length before it
 _SEARCH_BYTES = 4096  # page headers are tens of bytes
@@ -139,7 +123,7 @@ def _headers(batches: Sequence[Buffer]) -> npt.NDArray[np.void]:
         raise ValueError("a segment without batches")
     if min(map(len, batches)) < HEADER_BYTES:
         raise ValueError("a record batch has 61 bytes at least")
-    headers = np.frombuffer(b"".join([batch[:HEADER_BYTES] for batch in batches]), _HEADER)
+    headers = np.frombuffer(b"".join([batch[:HEADER_BYTES] for batch in batches]), HEADERS)
     sizes = np.fromiter(map(len, batches), np.int64, len(batches))
     if (headers["batch_length"] + PREFIX_BYTES != sizes).any() or (headers["magic"] != 2).any():
         raise ValueError("every row is exactly one record batch of format 2")
