@@ -25,6 +25,7 @@ import pytest
 _START_SECONDS = 120.0  # a start takes one; a machine that is busy with other tests may need many
 _STOP_SECONDS = 30.0
 _LISTENING = re.compile(r"listening on (\S+)|running without listeners")
+_GREETED = "health and metrics"  # the last line that every node prints once it serves; those before it are read by then
 
 
 class CauceProcess:
@@ -109,11 +110,13 @@ class CauceProcess:
 
     def _follow(self, process: subprocess.Popen[str], ready: "queue.Queue[str]") -> None:
         assert process.stdout is not None
+        address = ""
         for line in process.stdout:
             self._lines.append(line)
-            found = _LISTENING.search(line)
-            if found:
-                ready.put(found[1] or self.bootstrap)
+            if found := _LISTENING.search(line):
+                address = found[1] or self.bootstrap
+            if address and _GREETED in line:
+                ready.put(address)
         ready.put("")
 
 
