@@ -33,14 +33,14 @@ _END_SECONDS = 10.0  # after that the process ends as it is: what is under way m
 
 
 async def run(document: Document, clock: Clock) -> None:
-    """Compact until SIGTERM or the end of stdin. Raises what ended the process by itself."""
+    """Compact until SIGTERM, or until the node is gone. Raises what ended the process by itself."""
     meter = Meter()
     async with _parts(document, clock, meter) as parts:
         await until_first(
             [
                 asyncio.create_task(parts.state.run(), name="cluster state"),
                 asyncio.create_task(parts.worker.run(), name="worker"),
-                asyncio.create_task(_report(meter), name="metrics"),
+                asyncio.create_task(report(meter, sys.stdout.fileno()), name="metrics"),
                 asyncio.create_task(_told_to_end(), name="end"),
             ]
         )
@@ -105,16 +105,16 @@ async def _told_to_end() -> None:
         transport.close()
 
 
-async def _report(meter: Meter) -> None:
+async def report(meter: Meter, pipe: int) -> None:
+    """Tell the node what has changed, until it is gone."""
     said: Report | None = None
     while True:
-        report = Report.of(meter)
-        if report != said:
-            await asyncio.to_thread(_say, report.encode())
-            said = report
+        now = Report.of(meter)
+        if now != said:
+            try:
+                # Past Python's buffer, which would try to write once more when the process ends.
+                await asyncio.to_thread(os.write, pipe, now.encode())
+            except BrokenPipeError:
+                return
+            said = now
         await asyncio.sleep(_REPORT_SECONDS)
-
-
-def _say(line: bytes) -> None:
-    sys.stdout.buffer.write(line)
-    sys.stdout.buffer.flush()
