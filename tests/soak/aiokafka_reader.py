@@ -83,7 +83,7 @@ class AiokafkaReader(threading.Thread):
                 for partition in error.args[0]:
                     place = (partition.topic, partition.partition)
                     low, high = await self._watermarks(consumer, place)
-                    self._follower.out_of_range(place, low, high)
+                    self._follower.out_of_range(place, low, high, repr(error))
                     consumer.seek(partition, low)
                 continue
             for partition, records in polled.items():

@@ -81,11 +81,11 @@ class Follower:
         if sentence is not None:
             self._wrong(place, f"{self._name}: {sentence}")
 
-    def out_of_range(self, place: Place, low: int, high: int) -> None:
+    def out_of_range(self, place: Place, low: int, high: int, why: str) -> None:
         """Its position was refused; go on at the log start."""
         position = self._positions[place]
         if low <= position <= high:
-            self._wrong(place, f"{self._name}: offset {position} was out of range, the log has {low} to {high}")
+            self._wrong(place, f"{self._name}: offset {position} was refused, the log has {low} to {high}: {why}")
         elif position > high:
             self._wrong(place, f"{self._name}: offset {position} was there, now the log ends at {high}")
         self._positions[place] = low

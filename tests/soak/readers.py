@@ -32,7 +32,7 @@ class SoakReader(threading.Thread):
         self._random = random.Random(f"{score.seed} {kind}")
         self._consumer = self._connect()
         self._heard = time.monotonic()
-        self._refused: set[Place] = set()
+        self._refused: dict[Place, str] = {}  # why
 
     def run(self) -> None:
         """Pass after pass."""
@@ -163,7 +163,7 @@ class SoakReader(threading.Thread):
 
     def _told(self, place: Place, error: Any) -> None:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            self._refused.add(place)
+            self._refused[place] = error.str()
         elif error.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE):
             self._score.add("connections lost")
         elif not error.retriable():
@@ -173,8 +173,8 @@ class SoakReader(threading.Thread):
         """Where an offset was refused, go on at the log start; everywhere else, where it was."""
         if not self._refused:
             return
-        for place in self._refused:
-            self._follower.out_of_range(place, *self.watermarks(place))
+        for place, why in self._refused.items():
+            self._follower.out_of_range(place, *self.watermarks(place), why)
         self._refused.clear()
         self._consumer.assign([TopicPartition(*place, offset) for place, offset in self._follower.positions.items()])
 
