@@ -19,7 +19,13 @@ SETTINGS: dict[str, ConfigDef] = {
             "",
             "file:///folder or s3://name/prefix?endpoint=…&region=…; empty: the folder bucket in the data folder.",
         ),
-        ConfigDef("cauce.redis", _SECRET, "", "redis://, rediss:// or unix:// URL; empty: an embedded Valkey server."),
+        ConfigDef(
+            "cauce.redis",
+            _SECRET,
+            "",
+            "URL: redis://, rediss:// (TLS), redis+sentinel://, redis+cluster:// or unix://, as operating.md shows; "
+            "empty: an embedded Valkey server.",
+        ),
         ConfigDef(
             "cauce.roles",
             _LIST,

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -12,9 +14,9 @@ _RECONNECT_S = 1.0
 class HintListener:
     """Subscribes on first use and stays subscribed; every hint, and every return of the connection, wakes who waits."""
 
-    def __init__(self, client: Any, channel: bytes) -> None:
-        """`client`: a redis.asyncio client of one server (a cluster passes messages on to every server)."""
-        self._client = client
+    def __init__(self, clients: Sequence[Any], channel: bytes) -> None:
+        """`clients`: redis.asyncio clients of servers that all pass the messages on; one after the other is tried."""
+        self._clients = clients
         self._channel = channel
         self._hint = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -32,14 +34,14 @@ class HintListener:
         return came
 
     async def _listen(self) -> None:
-        while True:
+        for client in itertools.cycle(self._clients):
             try:
-                await self._receive()
+                await self._receive(client)
             except (RedisError, OSError):
                 await asyncio.sleep(_RECONNECT_S)
 
-    async def _receive(self) -> None:
-        async with self._client.pubsub() as messages:
+    async def _receive(self, client: Any) -> None:
+        async with client.pubsub() as messages:
             await messages.subscribe(self._channel)
             while True:
                 # The confirmation of the subscription counts as a hint: some may have been lost before it.
@@ -52,4 +54,5 @@ class HintListener:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
-        await self._client.aclose()
+        for client in self._clients:
+            await client.aclose()

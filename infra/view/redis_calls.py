@@ -11,15 +11,12 @@ from collections.abc import AsyncIterator, Sequence
 from importlib import resources
 from typing import Any
 
-from redis.asyncio import Redis
-from redis.asyncio.cluster import RedisCluster
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
 from infra.clock import SYSTEM_CLOCK, Clock
-from infra.errors import BadStart, Unavailable
+from infra.errors import Unavailable
 from infra.view.port import ViewLost
+from infra.view.redis_address import open_redis, parse_redis
 
 _WITHOUT_PRELUDE = frozenset({"lock", "begin_wipe"})
 _PAGE = 1_000  # fields of a hash in one HSCAN: a fraction of a millisecond of Redis's one thread
@@ -38,37 +35,18 @@ class _Script:
         self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
-def open_redis(url: str, timeout_s: float, answer_timeout_s: float | None) -> Any:
-    """A client for redis://, rediss:// or unix://; with +cluster before :// it follows a Redis Cluster's slots.
-
-    timeout_s: for connecting; answer_timeout_s: for an answer, None waits for ever. Raises `BadStart` for another URL.
-    """
-    settings: dict[str, Any] = {
-        "retry": Retry(NoBackoff(), 0),
-        "socket_timeout": answer_timeout_s,
-        "socket_connect_timeout": timeout_s,
-        "protocol": 2,
-    }
-    scheme, separator, rest = url.partition("://")
-    try:
-        if scheme.endswith("+cluster"):
-            return RedisCluster.from_url(scheme.removesuffix("+cluster") + separator + rest, **settings)
-        return Redis.from_url(url, **settings)
-    except (ValueError, RedisError) as error:
-        # The URL itself is not repeated: it may hold a password.
-        raise BadStart(f"the URL of Redis cannot be used ({error}): write redis://HOST:6379") from None
-
-
 class RedisCalls:
     """Base of the view's parts: one Redis, one cluster, one token (the incarnation that calls are made under)."""
 
     def __init__(self, url: str, cluster_id: str, timeout_s: float = 5.0, clock: Clock = SYSTEM_CLOCK) -> None:
-        self.url = url
+        """`url` as `infra.view.redis_address` draws it; raises `BadStart` when it cannot be used."""
+        self._url = url
+        self._address = parse_redis(url)
         self._cluster_id = cluster_id
         self._clock = clock
         self._prefix = f"{{cauce:{cluster_id}}}:"
         self._timeout_s = timeout_s
-        self._client = open_redis(url, timeout_s, timeout_s)
+        self._client = open_redis(self._address, timeout_s, timeout_s)
         self._turns = asyncio.Semaphore(_AT_ONCE)
         self._scripts: dict[str, _Script] = {}
         self._token = ""

@@ -11,7 +11,7 @@ All keys of a cluster share one hash tag, `{cauce:<cluster id>}`, so that script
 
 from infra.view.hints import HintListener
 from infra.view.port import ViewLost
-from infra.view.redis_calls import open_redis
+from infra.view.redis_address import hint_addresses, open_redis
 from infra.view.redis_catalogue import RedisCatalogue
 from infra.view.redis_extents import RedisExtents
 from infra.view.redis_manifests import RedisManifests
@@ -31,7 +31,7 @@ class RedisView(RedisMembers, RedisCatalogue, RedisExtents, RedisManifests, Redi
 
     def sibling(self) -> "RedisView":
         """Another client of the same server and cluster."""
-        return RedisView(self.url, self._cluster_id, self._timeout_s, self._clock)
+        return RedisView(self._url, self._cluster_id, self._timeout_s, self._clock)
 
     async def incarnation(self) -> str | None:
         """The current incarnation, None when the view is empty (wiped)."""
@@ -84,8 +84,8 @@ class RedisView(RedisMembers, RedisCatalogue, RedisExtents, RedisManifests, Redi
         Hints can get lost and need not mean anything: read `generation` after it in both cases.
         """
         if self._listener is None:
-            single = self.url.replace("+cluster://", "://", 1)
-            self._listener = HintListener(open_redis(single, self._timeout_s, None), self._hints)
+            clients = [open_redis(one, self._timeout_s, None) for one in hint_addresses(self._address)]
+            self._listener = HintListener(clients, self._hints)
         return await self._listener.wait(timeout)
 
     async def close(self) -> None:

@@ -60,29 +60,29 @@ def running_redis() -> Iterator[RunningRedis]:
 def running_cluster() -> Iterator[str]:
     """The address (host:port) of a Redis Cluster of one server that has all slots."""
     with tempfile.TemporaryDirectory(prefix="cauce-") as folder:
-        port, bus = _free_ports()
+        port, bus = free_ports()
         flags = {"port": port, "cluster-port": bus, "bind": "127.0.0.1", "dir": folder, "cluster-enabled": "yes"}
         words = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
         server = subprocess.Popen([find_server(), *words, "--save", ""], stdout=subprocess.DEVNULL)
         try:
             with contextlib.closing(redis.Redis(port=port)) as connection:
                 client: Any = connection
-                _wait_for(lambda: client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383))
-                _wait_for(lambda: client.cluster("INFO")["cluster_state"] == "ok")
+                wait_for(lambda: client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383))
+                wait_for(lambda: client.cluster("INFO")["cluster_state"] == "ok")
             yield f"127.0.0.1:{port}"
         finally:
             server.kill()
             server.wait()
 
 
-def _free_ports() -> tuple[int, int]:
+def free_ports() -> tuple[int, int]:
     with socket.socket() as one, socket.socket() as two:
         one.bind(("127.0.0.1", 0))
         two.bind(("127.0.0.1", 0))
         return one.getsockname()[1], two.getsockname()[1]
 
 
-def _wait_for(done: Callable[[], Any]) -> None:
+def wait_for(done: Callable[[], Any]) -> None:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         with contextlib.suppress(redis.RedisError):
