@@ -50,6 +50,12 @@ TABLES = "tables/"
 TOPIC_NAMES = "topic-names/"
 TOPICS = "topics/"
 
+LAST_NUMBER = 10**10 - 1
+"""The greatest that fits in the digits of a number."""
+
+FIRST_RETURNED = 9_000_000_000
+"""Batch segments of what a WAL returned are counted from here: they never meet those of the session's flushes."""
+
 
 class ObjectKey(Protocol):
     """What each kind of key can do."""
@@ -295,6 +301,11 @@ def batches_of_node(node_id: int) -> str:
     return f"{BATCHES}{number(node_id)}/"
 
 
+def fences_of_node(node_id: int) -> str:
+    """Prefix of all fences of one node id."""
+    return f"{FENCES}{number(node_id)}/"
+
+
 def batches_of_session(session: SessionId) -> str:
     """Prefix of all batch segments of one session."""
     return f"{BATCHES}{_session(session)}/"
@@ -320,7 +331,7 @@ def table_of_topic(topic_id: UUID) -> str:
 
 def number(value: int) -> str:
     """Ten digits."""
-    if not 0 <= value < 10**10:
+    if not 0 <= value <= LAST_NUMBER:
         raise ValueError(f"{value} does not fit in ten digits")
     return f"{value:010d}"
 

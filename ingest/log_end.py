@@ -139,15 +139,19 @@ class LogEnds:
         readings = await all_of([read(before) for before in befores])
         return [reading for reading in readings if reading is not None]
 
-    async def _mend(self, readings: Sequence[_Reading]) -> None:
+    async def _mend(self, readings: list[_Reading]) -> None:
         """Read from the bucket what the view has forgotten below the last epochs' starts, or trimmed since we read the
-        manifest."""
+        manifest. Where that is damaged, they are left out."""
         behind = [reading for reading in readings if not reading.consistent]
         if not behind:
             return
         _log.warning("the view has forgotten extents of %d partitions: reading the bucket", len(behind))
         topics = {reading.before.partition.topic_id for reading in behind}
-        whole = await BucketLogs(self._store, self._read_extents).read_all(topics)
+        reader = BucketLogs(self._store, self._read_extents)
+        whole = await self._requests.whole("what the view has forgotten", reader.read_all(topics))
+        if whole is None:
+            readings[:] = [reading for reading in readings if reading.consistent]
+            return
         for reading in behind:
             log = whole.get(reading.before.partition, NOTHING)
             reading.published, reading.manifest = log.published, log.manifest

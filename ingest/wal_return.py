@@ -11,7 +11,7 @@ from functools import partial
 
 from infra.clock import Clock
 from infra.cluster.extent_chain import ChainedLog
-from infra.object_key import BatchSegmentKey
+from infra.object_key import FIRST_RETURNED, BatchSegmentKey
 from infra.partition import PartitionId, SessionId
 from infra.records.batch import NO_PRODUCER, BatchHeader
 from infra.segment.batch_segment import SegmentPart, build_batch_segment
@@ -19,9 +19,6 @@ from infra.segment.extent import FlushedExtent, ProducerEntry
 from infra.store.port import Buffer, ObjectStore
 from ingest.backoff import until_available
 from ingest.producer_state import advance
-
-FIRST_SEQUENCE = 9_000_000_000
-"""Segments of returned batches are counted from here, so that they never meet those of the session's flushes."""
 
 SEGMENT_BYTES = 64 << 20
 
@@ -96,7 +93,7 @@ class WalReturn:
         """PUT the parts in as few segments as their sizes allow; answers the extents, in order of offsets."""
         returned: dict[PartitionId, list[FlushedExtent]] = {}
         for group in _segments(parts, segment_bytes):
-            sequence = self._sequences.get(session, FIRST_SEQUENCE)
+            sequence = self._sequences.get(session, FIRST_RETURNED)
             self._sequences[session] = sequence + 1
             key = BatchSegmentKey(session, sequence).key
             built = await asyncio.to_thread(build_batch_segment, key, self._cluster_id, session, group)

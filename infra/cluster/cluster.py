@@ -4,8 +4,8 @@ from base64 import urlsafe_b64encode
 
 from infra.clock import Clock
 from infra.cluster.records import ClusterRecord
-from infra.errors import Exists, NotFound
-from infra.object_key import CLUSTER
+from infra.errors import BadStart, Exists, NotFound
+from infra.object_key import CLUSTER, SESSIONS
 from infra.store.port import ObjectStore
 
 
@@ -18,11 +18,18 @@ def new_cluster_id(clock: Clock) -> str:
 
 
 async def open_cluster(store: ObjectStore, clock: Clock) -> ClusterRecord:
-    """The bucket's cluster, created when the bucket has none. Raises `BadStart` for a newer format."""
+    """The bucket's cluster, created when the bucket has none. Raises `BadStart` for a newer format.
+
+    Nor is a bucket named anew that was in use: its nodes know it by another name.
+    """
     try:
         return ClusterRecord.decode(await store.get(CLUSTER), CLUSTER)
     except NotFound:
         pass
+    async for info in store.list(SESSIONS):
+        raise BadStart(
+            f"the bucket has {info.key} and no {CLUSTER}: it is a copy that lacks it; bring that object first"
+        )
     record = ClusterRecord(new_cluster_id(clock))
     try:
         await store.create(CLUSTER, record.encode())

@@ -78,12 +78,13 @@ def first_to_read(last_version: int) -> int:
 
 
 def fold(entries: Iterable[LedgerEntry], base: Manifest = Manifest(), *, where: str) -> Manifest:
-    """Apply ledger entries, ascending; the first follows `base` or is whole."""
-    for entry in entries:
-        record = ManifestRecord.decode(entry.body, f"{where}/{entry.number}")
-        if not record.whole and entry.number != base.version + 1:
-            raise Corrupt(f"{where}: record {base.version + 1} is missing before {entry.number}")
-        base = replace(base, version=entry.number - 1).apply(record)
+    """Apply ledger entries, ascending. The first follows `base`, or one is whole: those before it say nothing then."""
+    records = [(entry.number, ManifestRecord.decode(entry.body, f"{where}/{entry.number}")) for entry in entries]
+    begin = max((at for at, (_, record) in enumerate(records) if record.whole), default=0)
+    for number, record in records[begin:]:
+        if not record.whole and number != base.version + 1:
+            raise Corrupt(f"{where}: record {base.version + 1} is missing before {number}")
+        base = replace(base, version=number - 1).apply(record)
     return base
 
 

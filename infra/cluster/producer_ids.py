@@ -1,15 +1,36 @@
 """Producer ids: taken from the bucket in blocks of a thousand, so that no two producers ever get the same one."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from infra.cluster.records import ProducerIdBlock
+from infra.errors import Exists
 from infra.object_key import producer_id_ledger
 from infra.partition import SessionId
 from infra.store.ledger import Ledger
 from infra.store.port import ObjectStore
 
 IDS_OF_BLOCK = 1000
+
+
+NOBODY = SessionId(-1, -1)
+"""Whom a block is noted for that nobody may give ids out of."""
+
+
+async def pass_over(store: ObjectStore, highest: int) -> bool:
+    """Never give out a producer id up to `highest`, which the log knows; True when that needed a record.
+
+    A copy of a bucket may lack the newest blocks. A producer that got an id for a second time would have its records
+    taken for those of the first one.
+    """
+    ledger = Ledger(store, producer_id_ledger())
+    block = highest // IDS_OF_BLOCK
+    if await ledger.numbers(after=block - 1):
+        return False
+    with contextlib.suppress(Exists):
+        await ledger.append(block, ProducerIdBlock(NOBODY).encode())
+    return True
 
 
 class ProducerIds:

@@ -8,7 +8,19 @@ from infra.cluster.lease_objects import create_fence, fence_exists
 from infra.cluster.records import SessionRecord
 from infra.cluster.session import NodeDescription, Session
 from infra.errors import BadStart, Exists, Fenced
-from infra.object_key import FENCES, SESSIONS, FenceKey, ObjectKey, SessionKey, parse_key, session_ledger
+from infra.object_key import (
+    FENCES,
+    LAST_NUMBER,
+    SESSIONS,
+    BatchSegmentKey,
+    FenceKey,
+    ObjectKey,
+    SessionKey,
+    batches_of_node,
+    fences_of_node,
+    parse_key,
+    session_ledger,
+)
 from infra.partition import SessionId
 from infra.store.ledger import Ledger
 from infra.store.port import ObjectStore
@@ -104,7 +116,7 @@ class Registrar:
                 if self._node_id is None and not await fence_exists(self._store, SessionId(self._trying, last.number)):
                     self._trying = None  # another node has just taken it
                     continue
-            number = last.number + 1 if last is not None else 0
+            number = await _unused_epoch(self._store, self._trying, 0 if last is None else last.number + 1)
             try:
                 await ledger.append(number, record.encode())
             except Exists:
@@ -118,6 +130,25 @@ class Registrar:
                 f"another process has registered node id {newest.node_id} (session {newest}): give each node an id and "
                 "a data folder of its own"
             )
+
+
+async def _unused_epoch(store: ObjectStore, node_id: int, least: int) -> int:
+    """The first node epoch from `least` on above which nothing of that node lies in the bucket.
+
+    A copy of a bucket may lack the record of a session whose segments it has: they must never be taken for another's.
+    """
+    before = SessionId(node_id, least - 1)
+    batches, fences = batches_of_node(node_id), fences_of_node(node_id)
+    listings = (
+        store.list(batches, start_after=BatchSegmentKey(before, LAST_NUMBER).key if least else ""),
+        store.list(fences, start_after=FenceKey(before).key if least else ""),
+    )
+    for listing in listings:
+        async for info in listing:
+            key = parse_key(info.key)
+            if isinstance(key, BatchSegmentKey | FenceKey):
+                least = max(least, key.session.node_epoch + 1)
+    return least
 
 
 async def _keys(store: ObjectStore, prefix: str) -> list[ObjectKey]:

@@ -8,11 +8,12 @@ Consumer offsets neither: coordinators replay their partitions.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Protocol, Self
 from uuid import UUID
 
 from infra.clock import SYSTEM_CLOCK, Clock
+from infra.cluster.producer_ids import pass_over
 from infra.cluster.settings import all_settings
 from infra.cluster.topics import TopicLedger
 from infra.errors import Unavailable
@@ -94,7 +95,8 @@ async def _rebuild(
     topics = await _put_topics(view, store, clock)
     for (kind, name), entry in (await all_settings(store)).items():
         await view.put_setting(kind, name, entry.number, entry.body)
-    logs = await BucketLogs(store, read_extents).read_all(topics)
+    logs = await BucketLogs(store, read_extents, tolerant=True).read_all(topics)
+    await _pass_over_producer_ids(store, logs.values())
     gate = asyncio.Semaphore(_WRITES_AT_ONCE)
 
     async def put(partition: PartitionId, log: BucketLog) -> None:
@@ -107,6 +109,13 @@ async def _rebuild(
     level = logging.WARNING if topics else logging.INFO  # a new cluster has lost nothing
     _log.log(level, "built the view: incarnation %s, %d topics, %d partitions", incarnation, len(topics), len(logs))
     return incarnation
+
+
+async def _pass_over_producer_ids(store: ObjectStore, logs: Iterable[BucketLog]) -> None:
+    """What the log holds of producers must have been given out: a bucket without the record of that is a copy."""
+    producers = [entry.producer_id for log in logs for entry in log.published.producers]
+    if producers and await pass_over(store, max(producers)):
+        _log.warning("producer ids up to %d are in use, though the bucket does not say so: passed over", max(producers))
 
 
 async def _put_topics(view: View, store: ObjectStore, clock: Clock) -> set[UUID]:

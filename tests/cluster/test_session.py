@@ -2,8 +2,10 @@ import asyncio
 
 import pytest
 
+from infra.cluster.cluster import open_cluster
 from infra.cluster.lease_objects import create_fence, fence_exists
 from infra.errors import BadStart, Fenced, Unavailable
+from infra.object_key import BatchSegmentKey, SessionKey
 from infra.partition import SessionId
 from tests.cluster.world import World
 
@@ -16,6 +18,28 @@ def test_the_lowest_free_node_id_is_taken_and_a_closed_one_again() -> None:
         await first.close()
         assert (await world.session()).session == SessionId(1, 1)
         assert (await world.session()).session == SessionId(3, 0)
+
+    asyncio.run(scenario())
+
+
+def test_a_session_whose_record_a_copy_lacks_is_not_opened_again() -> None:
+    async def scenario() -> None:
+        world = await World().start()
+        await world.store.create(BatchSegmentKey(SessionId(1, 4), 3).key, b"")
+        assert (await world.session()).session == SessionId(1, 5)
+        await create_fence(world.store, SessionId(2, 6), SessionId(1, 5))
+        assert (await world.session()).session == SessionId(2, 7)
+        assert (await world.session(node_id=2)).session == SessionId(2, 8)
+
+    asyncio.run(scenario())
+
+
+def test_a_bucket_that_was_in_use_is_not_named_anew() -> None:
+    async def scenario() -> None:
+        world = World()
+        await world.store.create(SessionKey(SessionId(1, 0)).key, b"{}")
+        with pytest.raises(BadStart, match="a copy that lacks it"):
+            await open_cluster(world.store, world.clock)
 
     asyncio.run(scenario())
 
