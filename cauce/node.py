@@ -38,6 +38,7 @@ from infra.store.open import open_store
 from infra.store.port import ObjectStore
 from infra.store.probe import probe_store
 from infra.view.embedded import EmbeddedRedis
+from infra.view.gone_back import GoneBack
 from infra.view.rebuild import rebuild
 from infra.view.redis_view import RedisView
 from infra.wire.handler import Registry
@@ -107,7 +108,7 @@ class Node:
         store = self._open_store()
         _, self._redis = await asyncio.gather(probe_store(store, settings.bucket, self._clock), self._redis_url())
         cluster = await open_cluster(store, self._clock)
-        view = RedisView(self._redis, cluster.cluster_id, clock=self._clock)
+        view = RedisView(self._redis, cluster.cluster_id, clock=self._clock, gone_back=GoneBack())
         self._stack.push_async_callback(view.close)
         recover = self._recover(view, store)
         await recover()

@@ -15,6 +15,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from infra.clock import SYSTEM_CLOCK, Clock
 from infra.errors import Unavailable
+from infra.view.gone_back import GoneBack
 from infra.view.port import ViewLost
 from infra.view.redis_address import open_redis, parse_redis
 
@@ -38,8 +39,19 @@ class _Script:
 class RedisCalls:
     """Base of the view's parts: one Redis, one cluster, one token (the incarnation that calls are made under)."""
 
-    def __init__(self, url: str, cluster_id: str, timeout_s: float = 5.0, clock: Clock = SYSTEM_CLOCK) -> None:
-        """`url` as `infra.view.redis_address` draws it; raises `BadStart` when it cannot be used."""
+    def __init__(
+        self,
+        url: str,
+        cluster_id: str,
+        timeout_s: float = 5.0,
+        clock: Clock = SYSTEM_CLOCK,
+        gone_back: GoneBack | None = None,
+    ) -> None:
+        """`url` as `infra.view.redis_address` draws it; raises `BadStart` when it cannot be used.
+
+        `gone_back` is for a client that rebuilds a lost view: one that has gone back is lost for it.
+        """
+        self._gone_back = gone_back
         self._url = url
         self._address = parse_redis(url)
         self._cluster_id = cluster_id
@@ -94,11 +106,16 @@ class RedisCalls:
 
     async def _run(self, name: str, keys: Sequence[bytes], *arguments: Argument) -> list[Any]:
         """Run a script under the token. Answers what it answered, the verdict first. Raises `ViewLost`."""
+        self._check_trust(name)
         every = (self._key("incarnation"), self._key("recovery"), *keys)
         answer: list[Any] = await self._eval(name, every, (self._token or "none", *arguments))
         if answer[0] == b"lost":
             raise ViewLost(f"{name}: the view is empty or of another incarnation than {self._token or 'none'}")
         return answer
+
+    def _check_trust(self, doing: str) -> None:
+        if self._gone_back is not None and self._token in self._gone_back.distrusted:
+            raise ViewLost(f"{doing}: the view has gone back to an older state of incarnation {self._token}")
 
     async def _change(self, name: str, keys: Sequence[bytes], *arguments: Argument) -> list[Any]:
         """Like `_run`, for scripts that may raise the generation and give a hint."""
@@ -106,6 +123,7 @@ class RedisCalls:
 
     async def _read(self, *commands: tuple[Argument, ...]) -> list[Any]:
         """Answers of plain commands. The incarnation is read after them: had they met a wiped view, it would show."""
+        self._check_trust("reading")
         async with self._turn("reading"), self._client.pipeline(transaction=False) as pipeline:
             for command in commands:
                 pipeline.execute_command(*command)

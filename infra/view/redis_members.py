@@ -21,19 +21,30 @@ class RedisMembers(RedisCalls):
     async def register(self, live: LiveSession, ttl_ms: int) -> None:
         """Enter a session. Raises `Fenced` when a later session of the node is known."""
         node_id, node_epoch = live.session
+        sent_at = self._clock.monotonic()
         answer = await self._change(
             "register", (self._key("sessions"),), node_id, node_epoch, ttl_ms, pack_session(live)
         )
         if answer[0] == b"fenced":
             raise Fenced(f"session {live.session}: node {node_id} has registered again as {node_id}.{answer[1]}")
+        if self._gone_back is not None:
+            self._gone_back.renewed(live.session, sent_at + ttl_ms / 1000)
 
     async def renew(self, session: SessionId, ttl_ms: int) -> bool:
         """Renew; False when the session has lapsed or was dropped."""
+        sent_at = self._clock.monotonic()
         answer = await self._run("renew", (self._key("sessions"),), session.node_id, session.node_epoch, ttl_ms)
-        return bool(answer[0] == b"ok")
+        renewed = bool(answer[0] == b"ok")
+        if self._gone_back is not None and renewed:
+            self._gone_back.renewed(session, sent_at + ttl_ms / 1000)
+        elif self._gone_back is not None and answer[1] <= session.node_epoch:
+            self._gone_back.lapsed(session, self._clock.monotonic())
+        return renewed
 
     async def drop_session(self, session: SessionId) -> None:
         """Leave: the session is over at once."""
+        if self._gone_back is not None:
+            self._gone_back.dropped(session)
         await self._change("drop_session", (self._key("sessions"),), session.node_id, session.node_epoch)
 
     async def live_sessions(self) -> list[LiveSession]:
@@ -48,6 +59,9 @@ class RedisMembers(RedisCalls):
     async def generation(self) -> int:
         """A counter that every change of topics, settings, sessions (a lapse too), leaders and manifests raises."""
         answer = await self._change("sessions", (self._key("sessions"),))
+        if self._gone_back is not None:
+            self._gone_back.saw_generation(int(answer[1]))
+            self._check_trust("reading the generation")
         return int(answer[1])
 
     async def set_leader(self, lease: Lease) -> bool:

@@ -31,17 +31,21 @@ class RedisView(RedisMembers, RedisCatalogue, RedisExtents, RedisManifests, Redi
 
     def sibling(self) -> "RedisView":
         """Another client of the same server and cluster."""
-        return RedisView(self._url, self._cluster_id, self._timeout_s, self._clock)
+        return RedisView(self._url, self._cluster_id, self._timeout_s, self._clock, self._gone_back)
 
     async def incarnation(self) -> str | None:
-        """The current incarnation, None when the view is empty (wiped)."""
+        """The current incarnation, None when the view is empty (wiped), or has gone back."""
         async with self._turn("reading the incarnation"):
             found = await self._client.get(self._key("incarnation"))
-        return None if found is None else found.decode()
+        if found is None or (self._gone_back is not None and found.decode() in self._gone_back.distrusted):
+            return None
+        return str(found.decode())
 
     async def use(self, incarnation: str) -> None:
         """The incarnation that this client's later calls carry."""
         self._token = incarnation
+        if self._gone_back is not None:
+            self._gone_back.use(incarnation)
 
     async def begin_rebuild(self, owner: str, ttl_ms: int) -> bool:
         """Take the recovery lock, or keep it for another ttl_ms; False while another holds it.
@@ -76,7 +80,7 @@ class RedisView(RedisMembers, RedisCatalogue, RedisExtents, RedisManifests, Redi
         except ViewLost:
             if await self.incarnation() != incarnation:  # else an earlier try of ours was applied
                 raise
-        self._token = incarnation
+        await self.use(incarnation)
 
     async def wait_hint(self, timeout: float) -> bool:
         """Return when what `generation` counts has changed (True), or after `timeout` seconds (False).
