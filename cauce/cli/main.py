@@ -6,6 +6,7 @@ from cauce.cli import bucket, group, topic
 from cauce.cli.consume import consume
 from cauce.cli.node import node
 from cauce.cli.produce import produce
+from cauce.cli.recover import recover
 from cauce.cli.replay import replay
 from cauce.cli.sql import sql
 from cauce.cli.up import up
@@ -23,6 +24,7 @@ app.command()(produce)
 app.command()(consume)
 app.command()(replay)
 app.command()(sql)
+app.command()(recover)
 app.add_typer(topic.app, name="topic")
 app.add_typer(group.app, name="group")
 app.add_typer(bucket.app, name="bucket")

@@ -63,6 +63,11 @@ def works(*words: str, stdin: str | bytes = "") -> Done:
     return done
 
 
+def ends(*words: str) -> Done:
+    """A command, within this process, that may end with any code."""
+    return _within(words, "")
+
+
 def fails(*words: str, stdin: str | bytes = "") -> str:
     """A command, within this process, that fails with one sentence on stderr and nothing on stdout; the sentence."""
     done = _within(words, stdin)

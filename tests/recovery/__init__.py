@@ -1,0 +1,1 @@
+"""Copies of buckets in use, opened and compared with what was acknowledged."""

@@ -1,0 +1,155 @@
+"""One round: a node under load, its bucket copied object by object in any order, some left out; the copy opened.
+
+What must hold of the copy: below the offset that `cauce recover --dry-run` calls whole every record is the original's;
+above it none is another's; later writes go on above, and stay what they are when Redis is lost once more.
+"""
+
+import fcntl
+import random
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cauce.testing import CauceProcess
+from tests.cauce.cluster import SteadyProducer, eventually, read_all
+from tests.cauce.commands import ends
+from tests.cauce.kept import write
+
+TOPIC, PARTITIONS = "copied", 3
+_OPTIONS = {
+    "cauce.durability": "object",
+    "cauce.flush.interval.ms": "20",
+    "cauce.compaction.interval.ms": "100",
+    "cauce.compaction.bytes": "6000",
+    "cauce.compaction.age.ms": "400",
+    "offsets.topic.num.partitions": "1",
+    "num.partitions": str(PARTITIONS),
+}
+_COPY_SECONDS = 1.5
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a round met, so that a run can tell that it met everything."""
+
+    late: int = 0
+    mended: int = 0
+    left: int = 0  # partitions that lose something
+    compared: int = 0  # records below the whole offset
+    void: int = 0
+    record_segments: int = 0
+
+
+def copy_round(folder: Path, seed: int, *, kills: int, late: float) -> Outcome:
+    """One round; `late` is the share of objects that the copy lacks. Raises `AssertionError`."""
+    dice = random.Random(seed)
+    with _node(folder / "original") as node:
+        with SteadyProducer(node.bootstrap, TOPIC) as producer:
+            for _ in range(kills):
+                producer.await_more(200)
+                node.kill()
+                node.start()
+            records = folder / "original" / "bucket" / "records"
+            eventually("something was compacted", lambda: len(list(records.glob("*/*/*.parquet"))) > PARTITIONS)
+            left_out = _copy(folder / "original" / "bucket", folder / "copy" / "bucket", dice, late)
+            producer.await_more(20)  # so that something is written that the copy cannot have
+        original = read_all(node.bootstrap, TOPIC, PARTITIONS)
+    assert producer.acknowledged.items() <= original.items()
+    outcome = Outcome(late=left_out)
+    _open_copy(folder / "copy", original, outcome, give_up=dice.random() < 0.5)
+    return outcome
+
+
+def _open_copy(data: Path, original: dict[tuple[int, int], bytes], outcome: Outcome, *, give_up: bool) -> None:
+    told = ends("recover", "--data", str(data), "--dry-run", "--json", *(["--give-up"] if give_up else [])).json
+    rows = {row["partition"]: row for row in told["partitions"] if row["topic"] == TOPIC}
+    outcome.mended = told["would_mend"]
+    outcome.void = sum(row["void_extents"] for row in rows.values())
+    outcome.record_segments = sum(row["record_segments"] for row in rows.values())
+    if told["would_mend"]:
+        done = ends("recover", "--data", str(data), "--json", *(["--give-up"] if give_up else [])).json
+        assert done["mended"] == told["would_mend"]
+        assert done["partitions"] == told["partitions"]
+    again = ends("recover", "--data", str(data), "--dry-run", "--json").json
+    lossy = {row["partition"] for row in again["partitions"] if row["topic"] == TOPIC and row["missing"]}
+    ledgers = {
+        row["partition"]
+        for row in again["partitions"]
+        if row["topic"] == TOPIC
+        and any("manifest" in sentence or ".parquet" in sentence for sentence in row["missing"])
+    }
+    outcome.left = len(lossy)
+    if not rows or ledgers:
+        return  # nothing of the topic is there; or a partition waits for its objects
+    with _node(data) as node:
+        _compare(node, rows, original, outcome, set())
+        first = write(node.bootstrap, TOPIC, [f"after-{number}" for number in range(200)])
+        after = {(partition, offset): value for partition, offset, _, value in first}
+        for (partition, offset), value in after.items():
+            assert offset >= rows[partition]["whole_up_to"], (
+                f"offset {offset} of {partition} was taken again: {value!r}"
+            )
+        _compare(node, rows, original, outcome, after)
+        node.kill()
+        lose_redis(data)
+        node.start()
+        _compare(node, rows, original, outcome, after)
+
+
+def _compare(
+    node: CauceProcess, rows: dict[int, Any], original: dict[tuple[int, int], bytes], outcome: Outcome, after: Any
+) -> None:
+    ends = {partition: row["end_offset"] for partition, row in rows.items()}
+    stands = read_all(node.bootstrap, TOPIC, PARTITIONS)
+    for place, value in stands.items():
+        if place in after:
+            assert value == after[place], place
+        else:
+            assert place[1] < ends[place[0]], f"{place} is there, though the log ended at {ends[place[0]]}"
+            assert value == original[place], place
+    for place in after:
+        assert place in stands, place
+    whole = [place for place in original if place[0] in rows and place[1] < rows[place[0]]["whole_up_to"]]
+    for place in whole:
+        assert place in stands, f"{place} is missing below {rows[place[0]]['whole_up_to']}"
+    outcome.compared += len(whole)
+
+
+def _node(data: Path) -> CauceProcess:
+    options = [word for name, value in _OPTIONS.items() for word in ("--set", f"{name}={value}")]
+    return CauceProcess(data, options=options)
+
+
+def _copy(source: Path, target: Path, dice: random.Random, late: float) -> int:
+    """Copy what is listed now, in any order, while it is written; how many objects were left out."""
+    keys = [path.relative_to(source) for path in source.rglob("*") if path.is_file() and ".incoming" not in path.parts]
+    dice.shuffle(keys)
+    left_out = 0
+    for key in keys:
+        if str(key) != "cluster.json" and dice.random() < late:
+            left_out += 1
+            continue
+        (target / key).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(source / key, target / key)
+        except FileNotFoundError:  # garbage by now
+            left_out += 1
+        time.sleep(_COPY_SECONDS / len(keys))
+    return left_out
+
+
+def lose_redis(data: Path) -> None:
+    """Forget the view of a node that was killed, once its server has gone."""
+
+    def gone() -> bool:
+        try:
+            shutil.rmtree(data / "redis")
+        except OSError:
+            return False
+        return True
+
+    with (data / "redis" / "redis.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        eventually("Redis is lost", gone)
