@@ -119,6 +119,21 @@ class LogEnds:
                 logs.update((one.before.partition, one.adopt(found.get(one.before.partition, ()))) for one in group)
         return logs
 
+    async def read_without_epochs(self, partitions: Sequence[PartitionId]) -> dict[PartitionId, AdoptedLog]:
+        """What partitions begin with that nobody has led: nothing, but for a copy of a bucket that lacks the records of
+        their epochs. There the log goes on above the record segments, and no extent counts."""
+        topics = sorted({one.topic_id for one in partitions})
+        versions: dict[PartitionId, int] = {}
+        for listed in await all_of([self._requests.one(last_manifests, self._store, topic_id) for topic_id in topics]):
+            versions.update(listed)
+        ledger = ManifestLedger(self._store)
+        logs = {one: AdoptedLog(ChainedLog(0, (), ()), Manifest()) for one in partitions if one not in versions}
+        for one in set(partitions) & versions.keys():
+            manifest = await self._requests.whole(one, self._requests.one(ledger.read_upto, one, versions[one]))
+            if manifest is not None:
+                logs[one] = AdoptedLog(ChainedLog(manifest.floor, (), manifest.producers), manifest)
+        return logs
+
     async def _ledgers(self, befores: Sequence[Predecessor]) -> list[_Reading]:
         topics = sorted({one.partition.topic_id for one in befores})
         versions: dict[PartitionId, int] = {}

@@ -10,9 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from infra.clock import Clock
-from infra.cluster.extent_chain import ChainedLog
 from infra.cluster.lease_objects import create_fence, read_epoch, read_leases
-from infra.cluster.manifest import Manifest
 from infra.cluster.records import EpochRecord
 from infra.errors import Exists, Unavailable
 from infra.object_key import EpochKey
@@ -73,7 +71,10 @@ class Takeover:
         await self._fence(befores, own)
         logs = await self._ends.read(befores)
         logs = await self._return_wal(befores, logs, own, left)
-        creations = [self._create(claim, None, AdoptedLog(ChainedLog(0, (), ()), Manifest()), guard) for claim in first]
+        begun = await self._ends.read_without_epochs([claim.partition for claim in first])
+        creations = [
+            self._create(claim, None, begun[claim.partition], guard) for claim in first if claim.partition in begun
+        ]
         creations += [
             self._create(one.claim, one, logs[one.partition], guard) for one in befores if one.partition in logs
         ]
@@ -177,7 +178,7 @@ class Takeover:
         record = EpochRecord(guard.session, end, claim.durability, claim.unclean, self._wal_id, earlier)
         if not await self._requests.one(self._win, EpochKey(claim.partition, epoch).key, record.encode(), guard):
             return None
-        if before is not None:
+        if before is not None or end:
             await self._requests.one(self._tell, claim.partition, adopted)
         return TakenLease(
             lease=Lease(claim.partition, guard.session, epoch),

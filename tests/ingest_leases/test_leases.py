@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 
 from infra.cluster.lease_objects import create_fence, fence_exists
+from infra.cluster.manifest import Manifest, ManifestLedger
+from infra.cluster.manifest_record import ManifestRecord, RecordSegment
 from infra.cluster.topics import NoView, TopicLedger
 from infra.errors import CauceError, Unavailable
-from infra.object_key import BatchSegmentKey
+from infra.object_key import BatchSegmentKey, RecordSegmentKey
 from infra.partition import PartitionId, SessionId
 from infra.segment.batch_segment import SegmentPart, build_batch_segment
 from infra.segment.footer import read_extents
@@ -53,6 +55,25 @@ def test_a_new_topic_is_led_at_once_with_few_requests() -> None:
         assert all(node.state.leader(partition) is not None for partition in partitions_of(topic))
         assert world.store.counts.pop("create") == 300
         assert sum(world.store.counts.values()) < 10
+        await node.crash()
+
+    run(scenario)
+
+
+def test_without_epoch_records_a_log_goes_on_above_its_record_segments() -> None:
+    """As in a copy of a bucket that lacks them: what batch segments hold is void, and no offset is given twice."""
+
+    async def scenario(world: World) -> None:
+        node = await start_node(world)
+        await node.turn()
+        [partition] = partitions_of(await node.topics.create("t", 1, {}))
+        key = RecordSegmentKey(partition, 0, 9, "0" * 26).key
+        record = ManifestRecord(0, added=(RecordSegment(key, 0, 9, 10, 3, -1, ()),))
+        await ManifestLedger(world.store).append(partition, Manifest(), record)
+        await node.turn()
+        assert await node.append(partition, b"next") == 10
+        assert (await node.view.partition(partition)).end_offset == 11
+        assert (await bucket_log(world, partition)).end_offset == 11
         await node.crash()
 
     run(scenario)
