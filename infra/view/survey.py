@@ -36,7 +36,7 @@ class PartitionSurvey:
     """What a bucket holds of one partition."""
 
     partition: PartitionId
-    leader_epoch: int  # the last one
+    leader_epoch: int  # the last one, -1 when the bucket has no epoch record: then no extent counts
     log_start_offset: int
     whole_upto: int  # exclusive
     end_offset: int  # exclusive; where it is above `whole_upto`, some offsets between are missing
@@ -64,16 +64,17 @@ async def survey(store: ObjectStore, read_extents: ReadExtents) -> list[Partitio
     logs = BucketLogs(store, read_extents, tolerant=True)
     known: dict[PartitionId, KnownLedgers] = {}
     histories: dict[PartitionId, ManifestHistory] = {}
-    partitions = sorted(epochs)
+    partitions = sorted(epochs.keys() | manifests.keys())
     for begin in range(0, len(partitions), _PARTITIONS_AT_ONCE):
         some = partitions[begin : begin + _PARTITIONS_AT_ONCE]
         read = await all_of(read_history(store, one, manifests[one]) for one in some)
         histories.update(zip(some, read, strict=True))
-        ledgers = await all_of(logs.ledgers(one, epochs[one], Manifest()) for one in some)
-        known.update(zip(some, ledgers, strict=True))
+        led = [one for one in some if one in epochs]
+        ledgers = await all_of(logs.ledgers(one, epochs[one], Manifest()) for one in led)
+        known.update(zip(led, ledgers, strict=True))
     found = await logs.extents(known)
     sizes = {info.key: info.size async for info in store.list(RECORDS)}
-    return [_judge(one, known[one], found.get(one, ()), histories[one], sizes) for one in partitions]
+    return [_judge(one, known.get(one), found.get(one, ()), histories[one], sizes) for one in partitions]
 
 
 async def mend(store: ObjectStore, partition: PartitionSurvey) -> int | None:
@@ -85,7 +86,7 @@ async def mend(store: ObjectStore, partition: PartitionSurvey) -> int | None:
 
 def _judge(
     partition: PartitionId,
-    known: KnownLedgers,
+    known: KnownLedgers | None,
     found: Sequence[FlushedExtent],
     history: ManifestHistory,
     sizes: Mapping[str, int],
@@ -95,12 +96,14 @@ def _judge(
     whole = _newest_whole(history, known, found, sizes)
     chosen = newest if whole is None else whole
     missing: list[str] = []
+    if known is None:
+        missing.append(f"every record of {epoch_ledger(partition)} is missing: what batch segments hold is void")
     if not history.complete:
         missing.append(f"the manifest cannot be read beyond version {newest.version}: {history.problem}")
     if whole is None:
         missing += [_gone(one.base_offset, one.last_offset, one.key) for one in _lost(newest, sizes)]
     held = replace(chosen, segments=tuple(one for one in chosen.segments if sizes.get(one.key) == one.size))
-    log = chain(replace(known, manifest=chosen), found)
+    log = _chain(known, chosen, found)
     missing += [_gone(begin, end - 1, f"{epoch_ledger(partition)}, batch segments") for begin, end in log.gaps]
     beyond = _beyond(known, found, log.end_offset)
     if beyond is not None:
@@ -111,7 +114,7 @@ def _judge(
         instead = replace(instead, cleaned_upto=min(instead.cleaned_upto, instead.records_end))
     return PartitionSurvey(
         partition,
-        known.last_epoch,
+        -1 if known is None else known.last_epoch,
         chosen.log_start_offset,
         _whole_upto(chosen, log, sizes),
         log.end_offset,
@@ -126,7 +129,7 @@ def _judge(
 
 
 def _newest_whole(
-    history: ManifestHistory, known: KnownLedgers, found: Sequence[FlushedExtent], sizes: Mapping[str, int]
+    history: ManifestHistory, known: KnownLedgers | None, found: Sequence[FlushedExtent], sizes: Mapping[str, int]
 ) -> Manifest | None:
     """The newest version whose segments are all there and whose extents lead as far as any version's; None: none does.
 
@@ -139,10 +142,16 @@ def _newest_whole(
         return newest
     for manifest in reversed(history.versions[:-1]):
         if not _lost(manifest, sizes):
-            log = chain(replace(known, manifest=manifest), found)
+            log = _chain(known, manifest, found)
             if not log.gaps and log.end_offset >= newest.records_end:
                 return manifest
     return None
+
+
+def _chain(known: KnownLedgers | None, manifest: Manifest, found: Sequence[FlushedExtent]) -> ChainedLog:
+    if known is None:
+        return ChainedLog(manifest.floor, (), manifest.producers)
+    return chain(replace(known, manifest=manifest), found)
 
 
 def _lost(manifest: Manifest, sizes: Mapping[str, int]) -> list[RecordSegment]:
@@ -160,8 +169,10 @@ def _whole_upto(manifest: Manifest, log: ChainedLog, sizes: Mapping[str, int]) -
     return log.gaps[0][0] if log.gaps else log.end_offset
 
 
-def _beyond(known: KnownLedgers, found: Sequence[FlushedExtent], end_offset: int) -> int | None:
+def _beyond(known: KnownLedgers | None, found: Sequence[FlushedExtent], end_offset: int) -> int | None:
     """Where extents of the last epoch go on above a hole; None when they do not."""
+    if known is None:
+        return None
     above = [one.extent.base_offset for one in found if one.extent.leader_epoch == known.last_epoch]
     return min((base for base in above if base > end_offset), default=None)
 

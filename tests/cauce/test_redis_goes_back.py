@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pytest
 import redis
 
 from cauce.testing import CauceProcess
@@ -24,6 +23,7 @@ def _node(folder: Path, url: str) -> Iterator[CauceProcess]:
         "cauce.flush.interval.ms": "20",
         "cauce.session.timeout.ms": "2000",
         "cauce.redis": url,
+        "cauce.roles": "ingest,reader",
     }
     options = ["--bucket", (folder / "bucket").as_uri()]
     options += [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
@@ -32,13 +32,14 @@ def _node(folder: Path, url: str) -> Iterator[CauceProcess]:
         yield node
 
 
-def _under_load(node: CauceProcess, before: Callable[[], None], fault: Callable[[], None]) -> None:
-    """Write; `before`; write more, and a topic; then the fault. Everything acknowledged is there, each record once."""
+def _under_load(node: CauceProcess, before: Callable[[], None], fault: Callable[[], object], topic: str) -> None:
+    """Write; `before`; write more, and make a topic; then the fault. What was acknowledged is there, once."""
+    already = read_all(node.bootstrap, TOPIC, PARTITIONS)
     with SteadyProducer(node.bootstrap, TOPIC) as producer:
         producer.await_more(100)
         before()
         producer.await_more(200)
-        works("topic", "create", "late", "-b", node.bootstrap)
+        works("topic", "create", topic, "-b", node.bootstrap)
         producer.await_more(50)
         built = node.output.count("built the view")
         fault()
@@ -46,21 +47,22 @@ def _under_load(node: CauceProcess, before: Callable[[], None], fault: Callable[
         producer.await_more(300)
     stands = read_all(node.bootstrap, TOPIC, PARTITIONS)
     assert producer.refused == []
-    assert stands == producer.acknowledged
-    assert len(set(stands.values())) == len(stands)
-    assert {row["topic"] for row in works("topic", "list", "--json", "-b", node.bootstrap).json} == {TOPIC, "late"}
+    assert stands == already | producer.acknowledged
+    assert len(stands) == len(already) + len(producer.acknowledged)  # no offset was given twice
+    topics = {row["topic"] for row in works("topic", "list", "--json", "-b", node.bootstrap).json}
+    assert topics >= {TOPIC, topic}
 
 
 def test_a_failover_to_a_replica_that_lags(tmp_path: Path) -> None:
     with running_sentinel() as servers, _node(tmp_path, servers.url) as node:
-        _under_load(node, servers.forget_from_now_on, servers.kill_master)
+        _under_load(node, servers.forget_from_now_on, servers.kill_master, "late")
         assert "a%40b" not in node.output
         assert "a@b" not in node.output
 
 
-@pytest.mark.parametrize("fault", ["old copy", "wiped"])
-def test_an_old_copy_and_a_wipe(fault: str) -> None:
+def test_an_old_copy_and_a_wipe() -> None:
     with tempfile.TemporaryDirectory(prefix="cauce-") as name, shared_redis(Path(name)) as url:
         with _node(Path(name), url) as node, contextlib.closing(redis.Redis.from_url(url)) as client:
             copy = OldCopy(client)
-            _under_load(node, copy.take, copy.put_back if fault == "old copy" else lambda: client.flushall() and None)
+            _under_load(node, copy.take, copy.put_back, "late")
+            _under_load(node, lambda: None, client.flushall, "later")

@@ -42,8 +42,9 @@ class Outcome:
     record_segments: int = 0
 
 
-def copy_round(folder: Path, seed: int, *, kills: int, late: float) -> Outcome:
-    """One round; `late` is the share of objects that the copy lacks. Raises `AssertionError`."""
+def copy_round(folder: Path, seed: int, *, kills: int, late: float, again: bool = True) -> Outcome:
+    """One round; `late`: the share of objects that the copy lacks; `again`: lose Redis once more. Raises
+    `AssertionError`."""
     dice = random.Random(seed)
     with _node(folder / "original") as node:
         with SteadyProducer(node.bootstrap, TOPIC) as producer:
@@ -58,11 +59,13 @@ def copy_round(folder: Path, seed: int, *, kills: int, late: float) -> Outcome:
         original = read_all(node.bootstrap, TOPIC, PARTITIONS)
     assert producer.acknowledged.items() <= original.items()
     outcome = Outcome(late=left_out)
-    _open_copy(folder / "copy", original, outcome, give_up=dice.random() < 0.5)
+    _open_copy(folder / "copy", original, outcome, give_up=dice.random() < 0.5, again=again)
     return outcome
 
 
-def _open_copy(data: Path, original: dict[tuple[int, int], bytes], outcome: Outcome, *, give_up: bool) -> None:
+def _open_copy(
+    data: Path, original: dict[tuple[int, int], bytes], outcome: Outcome, *, give_up: bool, again: bool
+) -> None:
     told = ends("recover", "--data", str(data), "--dry-run", "--json", *(["--give-up"] if give_up else [])).json
     rows = {row["partition"]: row for row in told["partitions"] if row["topic"] == TOPIC}
     outcome.mended = told["would_mend"]
@@ -72,18 +75,21 @@ def _open_copy(data: Path, original: dict[tuple[int, int], bytes], outcome: Outc
         done = ends("recover", "--data", str(data), "--json", *(["--give-up"] if give_up else [])).json
         assert done["mended"] == told["would_mend"]
         assert done["partitions"] == told["partitions"]
-    again = ends("recover", "--data", str(data), "--dry-run", "--json").json
-    lossy = {row["partition"] for row in again["partitions"] if row["topic"] == TOPIC and row["missing"]}
+    after_it = ends("recover", "--data", str(data), "--dry-run", "--json").json
+    lossy = {row["partition"] for row in after_it["partitions"] if row["topic"] == TOPIC and row["missing"]}
+    nothing = {"whole_up_to": 0, "end_offset": 0}  # a partition without any ledger
+    for partition in range(PARTITIONS) if rows else ():
+        rows.setdefault(partition, nothing)
     ledgers = {
         row["partition"]
-        for row in again["partitions"]
+        for row in after_it["partitions"]
         if row["topic"] == TOPIC
         and any("manifest" in sentence or ".parquet" in sentence for sentence in row["missing"])
     }
     outcome.left = len(lossy)
     if not rows or ledgers:
         return  # nothing of the topic is there; or a partition waits for its objects
-    with _node(data) as node:
+    with _node(data, "--set", "cauce.roles=ingest,reader") as node:
         _compare(node, rows, original, outcome, set())
         first = write(node.bootstrap, TOPIC, [f"after-{number}" for number in range(200)])
         after = {(partition, offset): value for partition, offset, _, value in first}
@@ -92,6 +98,8 @@ def _open_copy(data: Path, original: dict[tuple[int, int], bytes], outcome: Outc
                 f"offset {offset} of {partition} was taken again: {value!r}"
             )
         _compare(node, rows, original, outcome, after)
+        if not again:
+            return
         node.kill()
         lose_redis(data)
         node.start()
@@ -117,9 +125,9 @@ def _compare(
     outcome.compared += len(whole)
 
 
-def _node(data: Path) -> CauceProcess:
+def _node(data: Path, *more: str) -> CauceProcess:
     options = [word for name, value in _OPTIONS.items() for word in ("--set", f"{name}={value}")]
-    return CauceProcess(data, options=options)
+    return CauceProcess(data, options=[*options, *more])
 
 
 def _copy(source: Path, target: Path, dice: random.Random, late: float) -> int:

@@ -9,7 +9,8 @@ from cauce.testing import CauceProcess
 from tests.cauce.commands import ends, fails, works
 from tests.cauce.kept import read, write
 
-_OPTIONS = ["--set", "cauce.durability=object", "--set", "cauce.flush.interval.ms=20"]
+_SETTINGS = ("cauce.durability=object", "cauce.flush.interval.ms=20", "cauce.roles=ingest,reader")
+_OPTIONS = [word for setting in _SETTINGS for word in ("--set", setting)]
 
 
 @pytest.fixture(scope="module")

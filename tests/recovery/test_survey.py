@@ -14,7 +14,7 @@ from infra.cluster.records import TopicNameRecord, TopicRecord
 from infra.cluster.topic_mend import half_topics, mend_topic
 from infra.cluster.topics import NoView, TopicLedger
 from infra.errors import Exists, Refused
-from infra.object_key import ManifestKey, RecordSegmentKey, TopicKey, TopicNameKey
+from infra.object_key import EpochKey, ManifestKey, RecordSegmentKey, TopicKey, TopicNameKey
 from infra.partition import SessionId
 from infra.ports import EpochStart
 from infra.view.memory import MemoryView
@@ -166,6 +166,21 @@ def test_a_manifest_whose_hole_hides_where_the_log_goes_on() -> None:
         await bucket.segment(S7, 1, (P0, 10, 19, 0))
         found = await _surveyed(bucket)
         assert (found.whole_upto, found.end_offset, found.gives_up) == (0, 0, True)
+
+    _run(body)
+
+
+def test_a_partition_without_any_epoch_record() -> None:
+    async def body(bucket: Bucket) -> None:
+        await bucket.delete([EpochKey(P0, 0).key])
+        segment = _segment(0, 9)
+        await _there(bucket, segment)
+        await _manifest(bucket, 0, segment)
+        await bucket.segment(S7, 1, (P0, 10, 19, 0))
+        found = await _surveyed(bucket)
+        assert (found.leader_epoch, found.whole_upto, found.end_offset, found.extents) == (-1, 10, 10, 0)
+        assert "every record of epochs/" in found.missing[0]
+        assert found.instead is None
 
     _run(body)
 
