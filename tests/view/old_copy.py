@@ -3,6 +3,9 @@
 from typing import Any
 
 
+_FOR_EVER, _GONE = -1, -2  # as PTTL says
+
+
 class OldCopy:
     """One copy of all that a server holds."""
 
@@ -13,9 +16,11 @@ class OldCopy:
 
     def take(self) -> None:
         """Keep what is there now."""
-        keys = self._client.keys()
-        found = {key: (max(self._client.pttl(key), 0), self._client.dump(key)) for key in keys}
-        self._dumps = {key: (ttl_ms, dump) for key, (ttl_ms, dump) in found.items() if dump is not None}
+        self._dumps = {}
+        for key in self._client.keys():
+            dump, ttl_ms = self._client.dump(key), self._client.pttl(key)
+            if dump is not None and ttl_ms != _GONE:
+                self._dumps[key] = (0 if ttl_ms == _FOR_EVER else max(ttl_ms, 1), dump)
 
     def put_back(self) -> None:
         """Forget everything since."""
