@@ -48,7 +48,7 @@ def recover(
     redis: RedisUrl = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what there is and what would be done.")] = False,
     give_up: Annotated[
-        bool, typer.Option("--give-up", help="Let partitions go on without the offsets that are missing, for good.")
+        bool, typer.Option("--give-up", help="Tell manifests without the record segments that are missing, for good.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-
 _FOR_EVER, _GONE = -1, -2  # as PTTL says
 
 
@@ -17,7 +16,7 @@ class OldCopy:
     def take(self) -> None:
         """Keep what is there now."""
         self._dumps = {}
-        for key in self._client.keys():
+        for key in list(self._client.scan_iter()):
             dump, ttl_ms = self._client.dump(key), self._client.pttl(key)
             if dump is not None and ttl_ms != _GONE:
                 self._dumps[key] = (0 if ttl_ms == _FOR_EVER else max(ttl_ms, 1), dump)
