@@ -54,8 +54,8 @@ def copy_round(folder: Path, seed: int, *, kills: int, late: float, again: bool 
                 producer.await_more(200)
                 node.kill()
                 node.start()
-            records = folder / "original" / "bucket" / "records"
-            eventually("something was compacted", lambda: any(records.glob("*/*/*.parquet")))
+            manifests = folder / "original" / "bucket" / "manifests"
+            eventually("something was compacted", lambda: len(list(manifests.glob("*/*/*"))) >= PARTITIONS)
             left_out = _copy(folder / "original" / "bucket", folder / "copy" / "bucket", dice, late)
             producer.await_more(20)  # so that something is written that the copy cannot have
         original = read_all(node.bootstrap, TOPIC, PARTITIONS)
