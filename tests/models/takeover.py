@@ -138,6 +138,6 @@ TAKEOVER = Modelled(
     "one partition: fence, end of the log, epoch record, and the order of acknowledging",
     Takeover,
     RULES,
-    quick={"nodes": 2, "starts": 2, "values": 2, "flights": 2, "epochs": 2},
+    quick={"nodes": 2, "starts": 2, "values": 2, "flights": 2, "epochs": 3},
     deep={"nodes": 2, "starts": 2, "values": 3, "flights": 2, "epochs": 4},
 )
