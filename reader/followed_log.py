@@ -154,9 +154,10 @@ class FollowedLog:
         return self._tail.end_offset
 
     def follow(self, epochs: Sequence[EpochStart]) -> None:
-        """Another leader, by its epoch record. What it does not hold any more (an unclean election) is cut off."""
+        """Another leader, by its epoch record; leaders between may never have been heard of. What the first one after
+        ours did not hold any more (an unclean election) is cut off, wherever the last one starts."""
+        self._tail.cut(min(one.start_offset for one in epochs if one.leader_epoch > self.leader_epoch))
         self._epochs = tuple(epochs)
-        self._tail.cut(self._epochs[-1].start_offset)
         self._high_watermark = min(self._high_watermark, self._tail.end_offset)
         self._last_stable_offset = min(self._last_stable_offset, self._high_watermark)
         self._wake()

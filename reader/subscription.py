@@ -84,8 +84,8 @@ class Subscription:
         """Follow the leader of the moment for as long as it leads and answers."""
         state = self._means.state
         lease = state.leader(self.partition)
-        if lease is None:
-            await state.wait_until(lambda: state.leader(self.partition) is not None, _STATE_SECONDS)
+        if lease is None or self._is_over(lease):
+            await state.wait_until(lambda: state.leader(self.partition) not in (None, lease), _STATE_SECONDS)
             return
         log = await self._log_at(lease)
         leader = await self._means.connections.open(lease)
@@ -96,6 +96,10 @@ class Subscription:
                     return
         finally:
             leader.close()
+
+    def _is_over(self, lease: Lease) -> bool:
+        """A view that has gone back names a leader of before: what the one after it told stands."""
+        return self.log is not None and lease.leader_epoch < self.log.leader_epoch
 
     async def _log_at(self, lease: Lease) -> FollowedLog:
         """The log, at this lease's epoch."""

@@ -54,7 +54,8 @@ class Nodes:
 
     def __init__(self, world: World, *, tail_bytes: int, patience: Patience) -> None:
         self.world = world
-        self.view = MemoryView(MemoryServer(SYSTEM_CLOCK))
+        self.server = MemoryServer(SYSTEM_CLOCK)
+        self.view = MemoryView(self.server)
         self.fetches = CountedFetches(world.topics, world.fetcher, world.sessions)
         self._tail_bytes = tail_bytes
         self._patience = patience

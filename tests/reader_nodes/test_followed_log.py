@@ -116,6 +116,24 @@ def test_what_an_unclean_election_lost_is_cut_off() -> None:
     assert [bytes(one) for one in log.read_tail(4, 1000, 7, True)] == [leader.batches[-1][1]]
 
 
+def test_what_a_leader_that_was_never_heard_of_lost_is_cut_off_too() -> None:
+    leader = Leader()
+    for _ in range(4):
+        leader.append(2)
+    leader.advance(100)
+    log = _followed(leader)
+    leader.batches = leader.batches[:2]
+    leader.high_watermark = 4
+    leader.epochs.append(EpochStart(1, 4))
+    leader.append(5)
+    leader.advance(100)
+    leader.epochs.append(EpochStart(2, leader.end))
+    log.follow(leader.epochs)
+    assert (log.high_watermark, log.next_offset) == (4, 4)
+    assert log.take(9, 9, 0, memoryview(leader.batches[-1][1]))
+    assert [bytes(one) for one in log.read_tail(4, 1000, 9, True)] == [leader.batches[-1][1]]
+
+
 def test_batches_that_leave_a_gap_are_not_taken() -> None:
     leader = Leader()
     log = _followed(leader)

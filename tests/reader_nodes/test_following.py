@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from infra.error_code import ErrorCode
+from infra.partition import Lease, PartitionId
 from infra.records.batch import BatchHeader
 from tests.reader.history import records_in, records_of
 from tests.reader.world import batch_of, limits, until, wanted
@@ -96,6 +97,45 @@ def test_another_leader_epoch_is_followed() -> None:
         assert [bytes(one) for one in (await nodes.fetch(2)).batches] == after.appended
 
     run(body)
+
+
+def test_a_leader_of_before_is_not_followed_when_the_view_has_gone_back() -> None:
+    async def body(nodes: Nodes) -> None:
+        led = await nodes.lead(epochs=[(5, 0)])
+        await led.append_flushed(batch_of(1), batch_of(2))
+        await nodes.publish(led)
+        replica = nodes.server.snapshot()
+        nodes.world.lose(led)
+        after = await nodes.lead(epochs=[(5, 0), (6, 2)], end_offset=2)
+        await after.append_flushed(batch_of(3))
+        assert len((await nodes.fetch(2)).batches) == 1
+        log = nodes.followers.log(led.log.partition)
+        told: list[int] = []
+        log.on_advance(lambda: told.append(log.high_watermark))
+        nodes.server.restore(replica)
+        nodes.server.state.generation += 1000
+        await until(lambda: nodes.state.leader(led.log.partition) == led.log.lease)
+        asked = _count_looks_for_leaders(nodes)
+        await until(lambda: len(asked) >= 2)  # when its answer comes, and when it begins anew
+        await nodes.view.set_leader(after.log.lease)
+        await after.append_flushed(batch_of(4))
+        await until(lambda: followed(nodes) == 4)
+        assert told == sorted(told)
+        assert log.leader_epoch == 6
+
+    run(body)
+
+
+def _count_looks_for_leaders(nodes: Nodes) -> list[PartitionId]:
+    asked: list[PartitionId] = []
+    leader = nodes.state.leader
+
+    def look(partition: PartitionId) -> Lease | None:
+        asked.append(partition)
+        return leader(partition)
+
+    nodes.state.leader = look
+    return asked
 
 
 def test_a_full_tail_is_trimmed_to_what_segments_hold() -> None:
