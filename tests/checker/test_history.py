@@ -13,7 +13,17 @@ _transactions = st.one_of(st.tuples(st.none(), st.none()), st.tuples(st.text(), 
 _seconds = st.floats(0, 1e6)
 _operations = st.builds(
     lambda process, index, kind, status, sends, polls, ending, began, ended, repositioned: Operation(
-        process, index, kind, status, tuple(sends), tuple(polls), *ending, began, ended, tuple(repositioned)
+        process,
+        index,
+        kind,
+        status,
+        tuple(sends),
+        tuple(polls),
+        ending[0],
+        ending[1],
+        began,
+        ended,
+        tuple(repositioned),
     ),
     st.integers(0, 9),
     st.integers(0),
