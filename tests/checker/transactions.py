@@ -17,8 +17,10 @@ def check_reads(evidence: Evidence) -> Iterator[Finding]:
     for operation in evidence:
         for partition, offset, value in operation.polls:
             sent = evidence.sent.get(value)
-            kind = None if sent is None else _wrong_read(evidence, operation, *sent)
-            if sent is None or kind is None or (kind, value) in told:
+            if sent is None or (sent[0].transaction is None and sent[0].status != "fail"):
+                continue
+            kind = _wrong_read(evidence, operation, *sent)
+            if kind is None or (kind, value) in told:
                 continue
             told.add((kind, value))
             sentence = f"{name_of(operation)} polled value {value} {place(partition, offset)}"
