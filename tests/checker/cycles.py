@@ -1,13 +1,17 @@
 """Can everything in a history have happened in one order in time?
 
-Kafka isolates no writes: two transactions may well write in one order to one partition and in the other to another, and
-that alone is no fault. So the nodes are not transactions but moments that every log puts in order: the moments between
-two operations of a process, the append of each value, the commit of each transaction. Dependencies lie between those:
+Kafka isolates no writes: two transactions may well write in one order to one partition and in the other to another,
+and that alone is no fault. So the nodes are not transactions but moments that every log puts in order: the beginning
+and the end of each operation, the append of each value, the commit of each transaction. Dependencies lie between those:
 values of a partition were appended in the order of their offsets (write-write); a value was appended, and its
-transaction committed, before a poll handed it out (write-read). A cycle is then an effect before its cause.
+transaction committed, before a poll handed it out (write-read); what ended before something else began was before it. A
+cycle is then an effect before its cause.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
 
 from tests.checker.evidence import Evidence, Transaction
 from tests.checker.finding import Finding, name_of, place
@@ -21,9 +25,9 @@ def check_cycles(evidence: Evidence) -> Iterator[Finding]:
     """`cycle`: moments each of which was before the next, and the last before the first."""
     moments = _Moments(evidence)
     for cycle in moments.graph.cycles():
-        steps = [moments.tell(node) for node in (*cycle[:_LONGEST_TOLD], cycle[0])]
-        more = f" (and {len(cycle) - _LONGEST_TOLD} more)" if len(cycle) > _LONGEST_TOLD else ""
-        yield Finding("cycle", " < ".join(steps) + more)
+        steps = [words for node in cycle if (words := moments.tell(node)) is not None]
+        more = f" (and {len(steps) - _LONGEST_TOLD} more)" if len(steps) > _LONGEST_TOLD else ""
+        yield Finding("cycle", " < ".join((*steps[:_LONGEST_TOLD], steps[0])) + more)
 
 
 class _Moments:
@@ -38,22 +42,27 @@ class _Moments:
             for key, transaction in evidence.transactions.items()
             if transaction.committed is not False
         }
-        self._first_between = self.graph.nodes
-        self._between: list[tuple[str, Operation]] = []
+        self._operations = list(evidence)
+        self._begin_nodes = [self.graph.add_node() for _ in self._operations]
+        self._end_nodes = [self.graph.add_node() for _ in self._operations]
         self._order_appends()
-        for operations in evidence.processes.values():
-            self._order_process(operations)
+        self._order_processes()
+        self._order_in_time()
+        for operation, begin, end in zip(self._operations, self._begin_nodes, self._end_nodes, strict=True):
+            self._order_operation(operation, begin, end)
 
-    def tell(self, node: int) -> str:
-        """The words for a node, searched for: only cycles are told."""
-        if node >= self._first_between:
-            word, operation = self._between[node - self._first_between]
-            return f"{word} {name_of(operation)}"
-        if node >= len(self._appends):
-            process, name = list(self._commits)[node - len(self._appends)]
+    def tell(self, node: int) -> str | None:
+        """The words for a node, None for one that only carries the time; searched for, as only cycles are told."""
+        if node < len(self._appends):
+            value = list(self._appends)[node]
+            return f"append of value {value} {place(*self._evidence.places[value])}"
+        node -= len(self._appends)
+        if node < len(self._commits):
+            process, name = list(self._commits)[node]
             return f"commit of transaction {name!r} of process {process}"
-        value = list(self._appends)[node]
-        return f"append of value {value} {place(*self._evidence.places[value])}"
+        node -= len(self._commits)
+        word, number = divmod(node, len(self._operations))
+        return f"{('beginning', 'end')[word]} of {name_of(self._operations[number])}" if word < 2 else None
 
     def _order_appends(self) -> None:
         for partition, values in self._evidence.log.items():
@@ -66,19 +75,36 @@ class _Moments:
                     self.graph.add_edge(before, append)
                 before = append
 
-    def _order_process(self, operations: list[Operation]) -> None:
-        """One node before each operation and one after the last; an overlap with the next one breaks the chain."""
-        begin = self._add_between("before", operations[0])
-        for operation, following in zip(operations, [*operations[1:], None], strict=True):
-            end = self._add_between("after", operation)
+    def _order_processes(self) -> None:
+        """Within a process, an operation that begins at the very time at which the one before it ended is after it."""
+        for begin, end in zip(self._begin_nodes, self._end_nodes, strict=True):
             self.graph.add_edge(begin, end)
-            self._order_operation(operation, begin, end)
-            overlaps = following is not None and following.began < operation.ended
-            begin = self._add_between("before", following) if following is not None and overlaps else end
+        for number, (operation, following) in enumerate(pairwise(self._operations)):
+            if operation.process == following.process and operation.ended == following.began:
+                self.graph.add_edge(self._end_nodes[number], self._begin_nodes[number + 1])
 
-    def _add_between(self, word: str, operation: Operation) -> int:
-        self._between.append((word, operation))
-        return self.graph.add_node()
+    def _order_in_time(self) -> None:
+        """What ended is before whatever began at a later time, by way of one chain of nodes for all processes."""
+        began = np.array([operation.began for operation in self._operations])
+        ended = np.array([operation.ended for operation in self._operations])
+        beginnings_first = np.argsort(np.concatenate([began, ended]), kind="stable")
+        now: int | None = None
+        ends: list[int] = []
+        for event in beginnings_first.tolist():
+            if event >= len(self._operations):
+                ends.append(self._end_nodes[event - len(self._operations)])
+                continue
+            if ends:
+                now = self._pass_time(now, ends)
+                ends = []
+            if now is not None:
+                self.graph.add_edge(now, self._begin_nodes[event])
+
+    def _pass_time(self, before: int | None, ends: list[int]) -> int:
+        now = self.graph.add_node()
+        for earlier in ends if before is None else (before, *ends):
+            self.graph.add_edge(earlier, now)
+        return now
 
     def _order_operation(self, operation: Operation, begin: int, end: int) -> None:
         transaction = self._evidence.transaction_of(operation)

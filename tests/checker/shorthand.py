@@ -1,10 +1,20 @@
 """Short ways to write down a history by hand."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from tests.checker.history import Operation, Partition, Poll, Send, Status
 
 _TOPIC = "orders"
+
+
+class Case(NamedTuple):
+    """A history with a finding, and its nearest neighbour that a correct log could have given."""
+
+    kind: str
+    planted: list[Operation]
+    legal: list[Operation]
+    besides: frozenset[str] = frozenset()  # what else the planted history has, by its nature
 
 
 def orders(partition: int) -> Partition:

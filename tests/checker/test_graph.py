@@ -1,6 +1,6 @@
 """Cycles against what plain reachability says, and a graph too deep for recursion."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.checker.graph import Graph
@@ -36,6 +36,7 @@ def _knots(edges: list[tuple[int, int]]) -> set[frozenset[int]]:
     }
 
 
+@settings(max_examples=50, deadline=None)
 @given(_edges)
 def test_finds_one_cycle_in_each_knot(edges: list[tuple[int, int]]) -> None:
     cycles = _graph(_NODES, edges).cycles()
