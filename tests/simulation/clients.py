@@ -183,7 +183,7 @@ class Producer(Client):
         patience = began + self.random.choice((10.0, 40.0, 120.0))
         base_offset = await self._deliver(partition, values, patience)
         if base_offset is None or self._acks != -1:
-            self.history.ambiguous += len(values)
+            self.history.ambiguous += len(values) if base_offset is None else 0
             status, offsets = "info", [None] * len(values)
         else:
             self.history.acknowledged += len(values)

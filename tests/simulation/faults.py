@@ -9,11 +9,34 @@ from typing import Any
 from infra.view.memory_server import MemoryState
 from tests.simulation.bucket import BUCKET
 from tests.simulation.cluster import Cluster
-from tests.simulation.network import Weather
+from tests.simulation.network import Ambush, Weather
 from tests.simulation.nodes import IngestNode, SimNode
 from tests.simulation.redis import REDIS
 
 _MEAN_PAUSE_SECONDS = 2.5
+_AMBUSHES = (  # what a node is asked, or asks for, when it is struck
+    "create batches/",
+    "create batches/",
+    "create epochs/",
+    "create fences/",
+    "create releases/",
+    "create manifests/",
+    "create records/",
+    "create sessions/",
+    "head fences/",
+    "list batches/",
+    "list epochs/",
+    "delete ",
+    "publish",
+    "put_partition",
+    "set_leader",
+    "clear_leader",
+    "renew",
+    "register",
+    "ProduceRequest",
+    "ProduceRequest",
+    "FetchRequest",
+)
 
 
 class Faults:
@@ -41,6 +64,7 @@ class Faults:
             (2, self._redis_weather),
             (3, self._cut),
             (1, self._clock_jump),
+            (8, self._ambush),
         ]
         if disks_may_go:
             self._kinds.append((1, self._disk))
@@ -129,9 +153,7 @@ class Faults:
         node = self._some_node()
         if node is not None:
             self._count("pause")
-            node.process.pause()
-            await self._for_a_while(self.random.choice((2.0, 8.0, 16.0)))
-            node.process.resume()
+            await self._stand_still(node)
 
     async def _restart(self) -> None:
         node = self._some_node()
@@ -140,6 +162,34 @@ class Faults:
             node.wanted = False
             await node.leave()
             node.wanted = True
+
+    async def _ambush(self) -> None:
+        """A death, a pause or a cut in the moment of a request or of its answer."""
+        node = self._some_node()
+        if node is None:
+            return
+        word, after = self.random.choice(_AMBUSHES), self.random.random() < 0.5
+        action = self.random.choice(("kill", "power", "pause", "cut"))
+
+        def strike() -> None:
+            if not node.process.alive or self._over:
+                return
+            self._count(f"ambush: {action}")
+            if action == "cut":
+                self._cluster.loop.world.spawn(self._cut_off(node))
+            elif action == "pause":
+                self._cluster.loop.world.spawn(self._stand_still(node))
+            elif action == "power" and isinstance(node, IngestNode):
+                node.lose_power()
+            else:
+                node.kill()
+
+        self._cluster.network.lie_in_wait(Ambush(node.name, word, after, self.random.choice((0, 0, 1, 3)), strike))
+
+    async def _stand_still(self, node: SimNode) -> None:
+        node.process.pause()
+        await self._for_a_while(self.random.choice((2.0, 8.0, 16.0)))
+        node.process.resume()
 
     async def _clock_jump(self) -> None:
         node = self._some_ingest()
@@ -210,6 +260,9 @@ class Faults:
         if node is None:
             return
         self._count("cut")
+        await self._cut_off(node)
+
+    async def _cut_off(self, node: SimNode) -> None:
         others = [BUCKET, REDIS, *(other.name for other in self._nodes if other is not node), "client 2", "client 3"]
         for other in self.random.sample(others, self.random.choice((1, 1, 2, len(others)))):
             self._cluster.network.cut(node.name, other)

@@ -39,6 +39,17 @@ class Weather:
     down: bool = False  # everything is refused
 
 
+@dataclass(slots=True)
+class Ambush:
+    """Something that happens to one process in the very moment of one of its messages."""
+
+    name: str  # of the process, as asker or as asked
+    word: str  # what is asked contains it
+    after: bool  # when the answer leaves, else when the request arrives
+    passes: int  # so many messages are let pass before
+    strike: Callable[[], None]
+
+
 class Trace:
     """A digest of all that happened, in its order, and the newest lines for people."""
 
@@ -71,6 +82,21 @@ class Network:
         self._loop = loop
         self._random = random
         self._cuts: set[frozenset[str]] = set()
+        self._ambushes: list[Ambush] = []
+
+    def lie_in_wait(self, ambush: Ambush) -> None:
+        """Until it has happened."""
+        self._ambushes.append(ambush)
+
+    def _spring(self, asker: str, to: str, what: str, *, after: bool) -> None:
+        for ambush in self._ambushes:
+            if ambush.after == after and ambush.name in (asker, to) and ambush.word in what:
+                ambush.passes -= 1
+                if ambush.passes < 0:
+                    self._ambushes.remove(ambush)
+                    self.trace.note(f"ambush at {what}")
+                    ambush.strike()
+                    return
 
     def cut(self, one: str, other: str) -> None:
         """Nothing passes between the two from now on."""
@@ -81,7 +107,8 @@ class Network:
         self._cuts = {cut for cut in self._cuts if name not in cut}
 
     def mend(self) -> None:
-        """No cuts, and fair weather everywhere."""
+        """No cuts, no ambushes, and fair weather everywhere."""
+        self._ambushes.clear()
         self._cuts.clear()
         for name in self.weather:
             self.weather[name] = Weather()
@@ -121,22 +148,26 @@ class Network:
                 self._send(to, asker, answer, Unavailable(f"{to} is not there for {what}"), lost=False)
                 return
             self.trace.note(f"{asker.name} → {to}: {what}")
+            self._spring(asker.name, to, what, after=False)
             try:
                 happened: Any = effect()
             except Exception as error:
-                self._send(to, asker, answer, error, lost=lost_after)
-                return
+                happened = error
             if asyncio.iscoroutine(happened):
                 self._loop.world.spawn(finish(happened))
             else:
-                self._send(to, asker, answer, happened, lost=lost_after)
+                answered(happened)
+
+        def answered(result: Any) -> None:
+            self._send(to, asker, answer, result, lost=lost_after)
+            self._spring(asker.name, to, what, after=True)
 
         async def finish(work: Coroutine[Any, Any, Answer]) -> None:
             try:
                 result: Any = await work
             except Exception as error:
                 result = error
-            self._send(to, asker, answer, result, lost=lost_after)
+            answered(result)
 
         def give_up() -> None:
             if not answer.done():

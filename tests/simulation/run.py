@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from tests.simulation.nodes import CompactorNode, IngestNode, ReaderNode, SimNod
 from tests.simulation.verdict import Finding, judge
 
 Durability = Literal["object", "wal", "mixed"]
+DURABILITIES: tuple[Durability, ...] = ("object", "wal", "mixed")
 
 _FAULT_SECONDS = 50.0
 _PEACE_SECONDS = 10.0  # clients go on
@@ -38,7 +40,7 @@ class Result:
     findings: list[Finding]
     acknowledged: int
     ambiguous: int
-    read: int
+    polled: int  # records, by all consumers
     events: int
     virtual_seconds: float
     effects: dict[str, int] = field(default_factory=dict)
@@ -58,10 +60,14 @@ def simulate(
     trace = Trace(loop, tell)
     try:
         with tempfile.TemporaryDirectory(prefix="simulation-") as folder:
-            run = Run(loop, f"{seed}/{durability}", durability, Path(folder), trace, fault_seconds)
-            return loop.run_until_complete(run.whole(seed))
+            whole = Run(loop, f"{seed}/{durability}", durability, Path(folder), trace, fault_seconds).whole(seed)
+            return loop.run_until_complete(whole)  # type: ignore[no-any-return]
     finally:
+        unraisable, sys.unraisablehook = sys.unraisablehook, lambda _: None  # what is ended half way may complain
         loop.close()
+        del loop, trace
+        gc.collect()
+        sys.unraisablehook = unraisable
         gc.enable()
 
 
@@ -77,8 +83,8 @@ class Run:
         self.history = History(self.cluster)
         self.ingest = [IngestNode(self.cluster, number) for number in (1, 2, 3)]
         self.reader = ReaderNode(self.cluster, 21)
-        self.compactor = CompactorNode(self.cluster, 31)
-        self.nodes: list[SimNode] = [*self.ingest, self.reader, self.compactor]
+        self.compactors = [CompactorNode(self.cluster, 31 + number) for number in range(self.random.choice((1, 1, 2)))]
+        self.nodes: list[SimNode] = [*self.ingest, self.reader, *self.compactors]
         self.partitions: list[Partition] = []
         self.producers: list[Producer] = []
         self.consumers: list[Consumer] = []
@@ -113,7 +119,7 @@ class Run:
             findings,
             self.history.acknowledged,
             self.history.ambiguous,
-            sum(len(rows) for rows in end.values()),
+            sum(len(operation.polls) for operation in self.history.operations),
             cluster.trace.events,
             loop.time(),
             dict(sorted(cluster.network.effects.items())),
