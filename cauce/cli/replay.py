@@ -2,8 +2,9 @@
 
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -72,10 +73,8 @@ def replay(
     )
     with ReplaySession(request, Connection(bootstrap=bootstrap, bucket=bucket)) as session:
         sink = open_sink(to, topic=topic, file_format=file_format, keep_partitions=keep_partitions)
-        try:
-            summary = _run(Transfer(session, sink, resume=resume), shows=not as_json)
-        finally:
-            sink.close()
+        with closing(sink), _stopping() as stop:
+            summary = _run(Transfer(session, sink, resume=resume, stop=stop), shows=not as_json)
     if as_json:
         print_json({"topic": topic, "to": to, **_fields(summary)})
     elif to != "-" and summary.complete:
@@ -90,7 +89,7 @@ def replay(
 def _run(transfer: "Transfer", *, shows: bool) -> "Summary":
     from infra.errors import Unavailable
 
-    with _stopping(transfer.stop), _bar(transfer.left, shows and sys.stderr.isatty()) as observe:
+    with _bar(transfer.left, shows and sys.stderr.isatty()) as observe:
         try:
             return transfer.run(observe)
         except Unavailable as error:
@@ -107,16 +106,17 @@ def _fields(summary: "Summary") -> dict[str, Any]:
 
 
 @contextmanager
-def _stopping(stop: Callable[[], None]) -> Iterator[None]:
-    """The first Ctrl-C stops cleanly, the second one at once."""
+def _stopping() -> Iterator[threading.Event]:
+    """Set by the first Ctrl-C, which so stops cleanly; the second one ends the command at once."""
+    stop = threading.Event()
 
     def on_signal(*_: object) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        stop()
+        stop.set()
 
     before = signal.signal(signal.SIGINT, on_signal)
     try:
-        yield
+        yield stop
     finally:
         signal.signal(signal.SIGINT, before)
 

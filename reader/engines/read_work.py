@@ -58,12 +58,9 @@ class PlaceReader:
             start_ms=wanted.start_ms(),
             ahead_bytes=self._ahead_bytes,
         )
-        try:
-            for delivered in self._loop.iterate(stream.batches()):
-                if delivered.rows.num_rows:
-                    yield delivered.rows
-        finally:
-            stream.close()
+        for delivered in self._loop.iterate(stream.batches()):
+            if delivered.rows.num_rows:
+                yield delivered.rows
 
     def close(self) -> None:
         """Give back connections and threads; a second time does nothing."""

@@ -11,14 +11,16 @@ T = TypeVar("T")
 class LoopThread:
     """An event loop that runs until it is closed.
 
-    Python may take an object apart in any thread, also in the loop's own, where waiting for the loop would never end:
-    what ends things (`iterate` given up, `close`) only hands its work over there.
+    Python may take an object apart in any thread and at any place of it, also where that thread holds a lock which the
+    loop waits for. So what may run then (`iterate` given up, `abandon`) hands its work over to the loop and waits for
+    nothing.
     """
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._closing = False
+        self._ending: set[asyncio.Task[Any]] = set()  # iterations given up that are being taken apart
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -39,8 +41,14 @@ class LoopThread:
                 return await anext(values)
 
         async def end() -> None:
-            async with turn:
-                await values.aclose()
+            task = asyncio.current_task()
+            assert task is not None
+            self._ending.add(task)
+            try:
+                async with turn:
+                    await values.aclose()
+            finally:
+                self._ending.discard(task)
 
         try:
             while True:
@@ -51,31 +59,30 @@ class LoopThread:
                 yield value
         finally:
             if not self._closing:
-                self._at_last(end)
+                asyncio.run_coroutine_threadsafe(end(), self._loop)
 
     def close(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Carry out the last work, give up whatever else is under way, and end the thread. Once."""
+        if not self._closing:
+            self.abandon(work)
+            self._thread.join()
 
-        async def end() -> None:
-            try:
-                tasks = asyncio.all_tasks() - {asyncio.current_task()}
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-                await work()
-            finally:
-                self._loop.call_soon(self._loop.stop)
-
+    def abandon(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """As `close`, without waiting for it."""
         if not self._closing:
             self._closing = True
-            self._at_last(end)
-            if threading.current_thread() is not self._thread:
-                self._thread.join()
+            asyncio.run_coroutine_threadsafe(self._end(work), self._loop)
 
-    def _at_last(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        future = asyncio.run_coroutine_threadsafe(work(), self._loop)
-        if threading.current_thread() is not self._thread:
-            future.result()
+    async def _end(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks - self._ending:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._loop.shutdown_asyncgens()
+            await work()
+        finally:
+            self._loop.call_soon(self._loop.stop)
 
     def _run(self) -> None:
         try:

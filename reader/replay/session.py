@@ -74,10 +74,7 @@ class ReplaySession:
             start_ms=milliseconds(start) if isinstance(start, datetime) else None,
             ahead_bytes=self._connection.ahead_bytes,
         )
-        try:
-            yield from self._loop.iterate(stream.batches())
-        finally:
-            stream.close()
+        yield from self._loop.iterate(stream.batches())
 
     def reader(self, selection: Selection | None = None) -> pa.RecordBatchReader:
         """One stream of Arrow record batches. It keeps the session, which ends with whatever uses it last."""
@@ -94,7 +91,7 @@ class ReplaySession:
         self._loop.close(self._shut)
 
     def __del__(self) -> None:
-        self.close()
+        self._loop.abandon(self._shut)
 
     async def _open(self) -> None:
         cluster = ClusterSource(self._client)

@@ -6,6 +6,7 @@ partition is planned anew from the position that was reached, so that nothing is
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +43,7 @@ class Delivered(NamedTuple):
 
 
 class ReplayStream:
-    """One stream; run `batches` once, then `close`."""
+    """One stream; run `batches` once."""
 
     def __init__(
         self,
@@ -65,6 +66,14 @@ class ReplayStream:
 
     async def batches(self) -> AsyncGenerator[Delivered, None]:
         """All of it. Raises `Unavailable`, `Corrupt` (naming the object), `Refused`, `BadStart`."""
+        try:
+            async with contextlib.aclosing(self._delivered()) as delivered:
+                async for one in delivered:
+                    yield one
+        finally:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _delivered(self) -> AsyncGenerator[Delivered, None]:
         plans = 0
         while self._left:
             budget = ByteBudget(self._ahead_bytes)
@@ -87,10 +96,6 @@ class ReplayStream:
                 await asyncio.sleep(plans * _PAUSE_SECONDS)
             finally:
                 await _drop(filler, reads)
-
-    def close(self) -> None:
-        """Give back the threads."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _advance(self, read: Read) -> None:
         left = Span(read.next_offset, self._left[read.partition].end)

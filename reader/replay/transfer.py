@@ -1,5 +1,6 @@
 """Carries the records of a session into a sink, and keeps how far that got each time the sink has made them durable."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,11 +27,16 @@ class Summary:
 class Transfer:
     """One run."""
 
-    def __init__(self, session: ReplaySession, sink: Sink, *, resume: bool = False) -> None:
-        """Looks what the sink holds. Raises `Refused` when that does not fit what is asked for."""
+    def __init__(
+        self, session: ReplaySession, sink: Sink, *, resume: bool = False, stop: threading.Event | None = None
+    ) -> None:
+        """Looks what the sink holds. Raises `Refused` when that does not fit what is asked for.
+
+        Once `stop` is set, from any thread or a signal, the run ends after the batch that is being written.
+        """
         self._session = session
         self._sink = sink
-        self._stopped = False
+        self._stop = stop or threading.Event()
         begun = Progress(str(session.facts.topic_id), described(session), dict(session.spans))
         kept = sink.progress()
         if kept is not None and not resume:
@@ -49,12 +55,8 @@ class Transfer:
         """Offsets still to be delivered."""
         return sum(map(len, self.progress.left.values()))
 
-    def stop(self) -> None:
-        """End after the batch that is being written; what has been written is kept. From any thread or a signal."""
-        self._stopped = True
-
     def run(self, observe: Observe = lambda *_: None) -> Summary:
-        """To the end, or until `stop`. Raises what the session and the sink raise; what was kept stays true."""
+        """To the end, or until it is stopped. Raises what the session and the sink raise; what was kept stays true."""
         positions = {one: span.start for one, span in self.progress.left.items()}
         pending = pending_records = written = size = 0
         selection = self._session.selection(self._sink.schema)
@@ -68,7 +70,7 @@ class Transfer:
             if pending >= self._sink.commit_bytes:
                 self._keep(positions, pending_records)
                 pending = pending_records = 0
-            if self._stopped:
+            if self._stop.is_set():
                 break
         self._keep(positions, pending_records)
         complete = not self.left

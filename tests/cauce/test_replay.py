@@ -21,6 +21,7 @@ import cauce
 from cauce.testing import CauceProcess
 from infra.clock import SYSTEM_CLOCK
 from infra.errors import BadStart, CauceError, Refused
+from tests.cauce.cluster import eventually
 from tests.cauce.commands import environment, fails, run, works
 from tests.replay.compacted import START, compact, produce
 
@@ -107,7 +108,7 @@ def test_a_stream_that_is_given_up_lets_go_of_its_threads(node: CauceProcess) ->
     assert reader.read_next_batch().num_rows > 0
     assert own_threads() == before + 2
     del reader, unread
-    assert own_threads() == before
+    eventually("their threads end", lambda: own_threads() == before)
 
 
 def test_the_bucket_has_to_be_that_of_the_cluster(node: CauceProcess, tmp_path: Path) -> None:

@@ -51,7 +51,8 @@ class Operation:
       after the other has it). One operation may be the whole transaction, or several share the name. `committed`
       stands on the operation that ended it: True committed, False surely aborted, None not ended here or unknown.
       A transaction is committed only after each of its sends was acknowledged.
-    - `began`, `ended`: seconds on one clock that all processes share and that never goes back.
+    - `began`, `ended`: seconds on one clock that all processes share and that never goes back; `began` is taken before
+      the first request leaves, `ended` after the last answer came.
     - `repositioned`: the partitions whose reading position was set anew during this operation (a rebalance, a seek).
       Empty with `subscribe`, `assign` and `crash` means all of them.
     """
@@ -71,6 +72,8 @@ class Operation:
     def __post_init__(self) -> None:
         if self.kind not in _KINDS or self.status not in _STATUSES:
             raise ValueError(f"an operation of kind {self.kind!r} and status {self.status!r}")
+        if self.ended < self.began:
+            raise ValueError(f"an operation that ended at {self.ended}, before it began at {self.began}")
         if self.transaction is None:
             if self.committed is not None:
                 raise ValueError("an operation without a transaction can be neither committed nor aborted")

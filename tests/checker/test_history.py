@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.checker.history import HistoryWriter, Operation, Poll, Send, decode, encode, read_history, write_history
@@ -12,8 +12,18 @@ _partitions = st.tuples(st.text(max_size=5), st.integers(0, 9))
 _transactions = st.one_of(st.tuples(st.none(), st.none()), st.tuples(st.text(), st.sampled_from([None, True, False])))
 _seconds = st.floats(0, 1e6)
 _operations = st.builds(
-    lambda process, index, kind, status, sends, polls, ending, began, ended, repositioned: Operation(
-        process, index, kind, status, tuple(sends), tuple(polls), *ending, began, ended, tuple(repositioned)
+    lambda process, index, kind, status, sends, polls, ending, began, lasted, repositioned: Operation(
+        process,
+        index,
+        kind,
+        status,
+        tuple(sends),
+        tuple(polls),
+        ending[0],
+        ending[1],
+        began,
+        began + lasted,
+        tuple(repositioned),
     ),
     st.integers(0, 9),
     st.integers(0),
@@ -30,6 +40,7 @@ _SENT = Operation(0, 0, "send", "ok", (Send(("orders", 0), 1, 0),))
 _POLLED = Operation(1, 0, "poll", "ok", polls=(Poll(("orders", 0), 0, 1),))
 
 
+@settings(max_examples=50, deadline=None)
 @given(_operations)
 def test_decodes_what_it_encodes(operation: Operation) -> None:
     assert decode(encode(operation)) == operation
@@ -60,5 +71,7 @@ def test_names_the_line_that_is_no_operation(tmp_path: Path, line: str) -> None:
 def test_refuses_operations_that_contradict_themselves() -> None:
     with pytest.raises(ValueError, match="acknowledged"):
         Operation(0, 0, "send", "fail", (Send(("orders", 0), 1, 0),))
+    with pytest.raises(ValueError, match="before it began"):
+        Operation(0, 0, "poll", "ok", began=2.0, ended=1.0)
     with pytest.raises(ValueError, match="without a transaction"):
         Operation(0, 0, "commit", "ok", committed=True)

@@ -5,4 +5,6 @@ from tests.planted import Patch
 
 
 def plant(patch: Patch) -> None:
-    patch(infra.cluster.extent_chain._Stretch, "holds", lambda self, base_offset, last_offset: base_offset >= self.first)
+    patch(
+        infra.cluster.extent_chain._Stretch, "holds", lambda self, base_offset, last_offset: base_offset >= self.first
+    )

@@ -56,6 +56,9 @@ class ListedSession(ReplaySession):
     def close(self) -> None:
         self.closed = True
 
+    def __del__(self) -> None:
+        """Nothing to give back: it has no loop."""
+
     def expected(self, schema: pa.Schema = BYTES) -> pa.Table:
         """All of it, as it is delivered."""
         chosen = self.selection(schema)

@@ -3,6 +3,7 @@
 import base64
 import csv
 import json
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -82,14 +83,15 @@ def _transfer(
     sink = open_sink(to, topic="listed")
     sink.commit_bytes = step
     try:
-        transfer = Transfer(session, sink, resume=resume)
+        stop = threading.Event()
+        transfer = Transfer(session, sink, resume=resume, stop=stop)
         batches = 0
 
         def observe(*_: int) -> None:
             nonlocal batches
             batches += 1
             if batches == stop_after:
-                transfer.stop()
+                stop.set()
 
         return transfer.run(observe)
     finally:

@@ -169,7 +169,6 @@ def test_what_is_replaced_under_way_is_planned_anew(monkeypatch: pytest.MonkeyPa
                 both = await world.segment(0, _records(*range(110)), 0, 109)
                 await world.change(0, ManifestRecord(0, added=(both,), removed=(first.key, second.key)))
                 await world.store.delete([first.key, second.key])
-        stream.close()
         assert _in(found) == [(0, record(at)) for at in range(150)]
 
     run(scenario())
@@ -189,7 +188,6 @@ def test_what_retention_passes_under_way_is_left_out(monkeypatch: pytest.MonkeyP
             if len(found) == 1:
                 await world.change(0, ManifestRecord(65))
                 world.leader.starts[0] = 65
-        stream.close()
         got = [at.offset for _, at in _in(found)]
         assert got[-35:] == list(range(65, 100))
         assert got[:-35] == list(range(len(got) - 35))
@@ -228,7 +226,6 @@ def test_damage_is_told_in_its_place() -> None:
         stream = world.stream({0: Span(0, 200)})
         with pytest.raises(Corrupt, match=segment.key):
             await read()
-        stream.close()
         assert _in(found) == [(0, record(at)) for at in range(segment.row_groups[1].last_offset + 1)]
 
     run(scenario())
@@ -248,7 +245,6 @@ def test_no_more_is_read_ahead_than_the_budget() -> None:
             await asyncio.sleep(0)
         assert 1 < len(store.sizes) < groups / 2
         await batches.aclose()
-        stream.close()
 
     run(scenario())
 

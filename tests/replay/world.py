@@ -129,11 +129,7 @@ class World:
 
     async def read(self, spans: dict[int, Span], selection: Selection = EVERYTHING, **options: Any) -> list[Delivered]:
         """All that a stream delivers."""
-        stream = self.stream(spans, selection, **options)
-        try:
-            return [one async for one in stream.batches()]
-        finally:
-            stream.close()
+        return [one async for one in self.stream(spans, selection, **options).batches()]
 
 
 def run(work: Any) -> Any:

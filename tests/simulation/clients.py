@@ -213,7 +213,9 @@ class Producer(Client):
                     self._identity.sequences[partition] = sequence + len(values)
                 return None  # it is there, nobody knows where
             if code not in _RETRIED:
-                self.surprise(f"a send to {partition} was answered {code.name} (sequence {sequence}, since {began:.3f})")
+                self.surprise(
+                    f"a send to {partition} was answered {code.name} (sequence {sequence}, since {began:.3f})"
+                )
                 self._identity = None
                 return None
             if not self._idempotent or self.cluster.loop.time() > patience or self.stopping > 1:

@@ -193,7 +193,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return SeedFuture(number=self._numbers, loop=self)
 
     def create_task(  # type: ignore[override]
-        self, coro: Generator[Any, None, Any] | Coroutine[Any, Any, Any], *, name: str | None = None, context: Any = None
+        self,
+        coro: Generator[Any, None, Any] | Coroutine[Any, Any, Any],
+        *,
+        name: str | None = None,
+        context: Any = None,
     ) -> SeedTask:
         self._numbers += 1
         task = SeedTask(coro, loop=self, name=name or "", context=context, number=self._numbers)

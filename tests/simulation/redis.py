@@ -50,7 +50,9 @@ class ViewClient:
 
 def _call(name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
     async def call(self: ViewClient, *arguments: Any) -> Any:
-        token = self._view._token  # what a call carries is decided when it is sent, what it learns comes with the answer
+        token = (
+            self._view._token
+        )  # what a call carries is decided when it is sent, what it learns comes with the answer
 
         def happen() -> tuple[Any, str]:
             now, self._view._token = self._view._token, token

@@ -52,7 +52,9 @@ def _judge_log(partition: Partition, rows: Sequence[tuple[int, int]]) -> list[Fi
     findings: list[Finding] = []
     offsets = [offset for offset, _ in rows]
     if offsets != list(range(len(offsets))):
-        findings.append(Finding("gap", f"the offsets of {partition} are not 0 to {len(offsets) - 1} in order: {offsets}"))
+        findings.append(
+            Finding("gap", f"the offsets of {partition} are not 0 to {len(offsets) - 1} in order: {offsets}")
+        )
     seen: dict[int, int] = {}
     for offset, value in rows:
         if value in seen:

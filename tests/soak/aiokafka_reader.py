@@ -80,11 +80,11 @@ class AiokafkaReader(threading.Thread):
             try:
                 polled = await consumer.getmany(*partitions, timeout_ms=200, max_records=2000)
             except OffsetOutOfRangeError as error:
-                for partition in error.args[0]:
+                for partition, offset in error.args[0].items():
                     place = (partition.topic, partition.partition)
                     low, high = await self._watermarks(consumer, place)
-                    self._follower.out_of_range(place, low, high, repr(error))
-                    consumer.seek(partition, low)
+                    self._follower.out_of_range(place, offset, low, high, repr(error))
+                    consumer.seek(partition, self._follower.positions[place])
                 continue
             for partition, records in polled.items():
                 self._follower.take((partition.topic, partition.partition), [_seen(one) for one in records])

@@ -81,14 +81,16 @@ class Follower:
         if sentence is not None:
             self._wrong(place, f"{self._name}: {sentence}")
 
-    def out_of_range(self, place: Place, low: int, high: int, why: str) -> None:
-        """Its position was refused; go on at the log start."""
-        position = self._positions[place]
-        if low <= position <= high:
-            self._wrong(place, f"{self._name}: offset {position} was refused, the log has {low} to {high}: {why}")
-        elif position > high:
-            self._wrong(place, f"{self._name}: offset {position} was there, now the log ends at {high}")
-        self._positions[place] = low
+    def out_of_range(self, place: Place, refused: int, low: int, high: int, why: str) -> None:
+        """An offset was refused: go on at the log start, when that is ahead.
+
+        `refused` need not be its position: librdkafka may tell of a fetch that belongs to an earlier assignment.
+        """
+        if refused > high:
+            self._wrong(place, f"{self._name}: offset {refused} was there, now the log ends at {high}: {why}")
+        elif refused >= low or refused < 0:
+            self._wrong(place, f"{self._name}: offset {refused} was refused, the log has {low} to {high}: {why}")
+        self._positions[place] = max(self._positions[place], low)
         self._score.add("overtaken")
 
     def _wrong(self, place: Place, sentence: str) -> None:

@@ -289,7 +289,8 @@ class Interleaving:
             if answer.error is ErrorCode.OFFSET_OUT_OF_RANGE:
                 log = self._log(place[0])
                 if log is not None:
-                    follower.out_of_range(place, log.log_start_offset, log.high_watermark, answer.error.name)
+                    bounds = log.log_start_offset, log.high_watermark
+                    follower.out_of_range(place, follower.positions[place], *bounds, answer.error.name)
             elif answer.error is not ErrorCode.NONE:
                 assert answer.error in _RETRIED, answer.error
             else:

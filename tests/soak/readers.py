@@ -32,7 +32,7 @@ class SoakReader(threading.Thread):
         self._random = random.Random(f"{score.seed} {kind}")
         self._consumer = self._connect()
         self._heard = time.monotonic()
-        self._refused: dict[Place, str] = {}  # why
+        self._refused: dict[Place, tuple[int, str]] = {}  # the offset, and why
 
     def run(self) -> None:
         """Pass after pass."""
@@ -148,7 +148,7 @@ class SoakReader(threading.Thread):
                     self._follower.skip(place, message.offset())
                     ended.add(place)
                 else:
-                    self._told(place, message.error())
+                    self._told(place, message)
             self._follow(rows)
             self._go_back()
             if ended == places and self.kind != "tail":
@@ -161,20 +161,22 @@ class SoakReader(threading.Thread):
         for place, seen in rows.items():
             self._follower.take(place, seen)
 
-    def _told(self, place: Place, error: Any) -> None:
+    def _told(self, place: Place, message: Any) -> None:
+        error = message.error()
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            self._refused[place] = error.str()
+            offset = message.offset()
+            self._refused[place] = -1 if offset is None else offset, error.str()
         elif error.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE):
             self._score.add("connections lost")
         elif not error.retriable():
             self._score.fail(f"{place[0]}-{place[1]}", f"{self.kind} was told {error}")
 
     def _go_back(self) -> None:
-        """Where an offset was refused, go on at the log start; everywhere else, where it was."""
+        """Where an offset was refused, go on at the log start at least; everywhere else, where it was."""
         if not self._refused:
             return
-        for place, why in self._refused.items():
-            self._follower.out_of_range(place, *self.watermarks(place), why)
+        for place, (offset, why) in self._refused.items():
+            self._follower.out_of_range(place, offset, *self.watermarks(place), why)
         self._refused.clear()
         self._consumer.assign([TopicPartition(*place, offset) for place, offset in self._follower.positions.items()])
 

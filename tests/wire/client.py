@@ -72,6 +72,9 @@ class Client(ABC):
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
 
+    def close(self) -> None:  # noqa: B027 (most keep nothing open)
+        """Leave no connection and no thread behind."""
+
     @abstractmethod
     def create_topic(self, topic: str, partitions: int = 1, configs: Mapping[str, str] | None = None) -> None: ...
     @abstractmethod

@@ -78,6 +78,9 @@ class KafkaPythonClient(Client):
         super().__init__(bootstrap)
         self._admin = KafkaAdminClient(bootstrap_servers=bootstrap)
 
+    def close(self) -> None:
+        self._admin.close()
+
     def create_topic(self, topic: str, partitions: int = 1, configs: Mapping[str, str] | None = None) -> None:
         new = NewTopic(topic, partitions, 1, topic_configs=dict(configs or {}))
         _call(lambda: self._admin.create_topics([new]))

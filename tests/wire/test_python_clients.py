@@ -20,7 +20,9 @@ _CLIENTS: list[type[Client]] = [ConfluentClient, AiokafkaClient, KafkaPythonClie
 def client(request: pytest.FixtureRequest, cauce_node: CauceProcess, outcomes: Outcomes) -> Iterator[Client]:
     kind: type[Client] = request.param
     outcomes.client(kind.name, importlib.metadata.version(kind.name))
-    yield kind(cauce_node.bootstrap)
+    client = kind(cauce_node.bootstrap)
+    yield client
+    client.close()
     assert cauce_node.running, f"the node ended:\n{cauce_node.output}"
 
 
