@@ -1,10 +1,10 @@
 """A new leader knows the sequences of segments that are void: they moved without their data."""
 
+from dataclasses import replace
 from typing import Any
 
 import infra.cluster.extent_chain
 import ingest.log_end
-from dataclasses import replace
 from tests.planted import Patch
 
 _chain = infra.cluster.extent_chain.chain_log

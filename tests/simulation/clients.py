@@ -170,6 +170,14 @@ class Producer(Client):
         self._idempotent = idempotent
         self._acks = acks
         self._identity: _Identity | None = None
+        self._under_way: tuple[Partition, list[int], float] | None = None
+
+    def write_unanswered(self) -> None:
+        """What it was at when it was stopped: nobody knows."""
+        if self._under_way is not None:
+            partition, values, began = self._under_way
+            sends = tuple(Send(partition, value) for value in values)
+            self.history.write(self.number, "send", "info", began, sends=sends)
 
     async def run(self, partitions: list[Partition]) -> None:
         """Send until it is told to stop."""
@@ -181,7 +189,9 @@ class Producer(Client):
         began = self.cluster.loop.time()
         values = [self.history.value() for _ in range(self.random.choice((1, 1, 2, 5)))]
         patience = began + self.random.choice((10.0, 40.0, 120.0))
+        self._under_way = partition, values, began
         base_offset = await self._deliver(partition, values, patience)
+        self._under_way = None
         if base_offset is None or self._acks != -1:
             self.history.ambiguous += len(values) if base_offset is None else 0
             status, offsets = "info", [None] * len(values)

@@ -1,4 +1,4 @@
-"""What all nodes of a simulated cluster share: loop, network, bucket, Redis, settings; and how requests reach a node."""
+"""What all nodes of a simulated cluster share: loop, network, bucket, Redis, settings; how requests reach a node."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -95,7 +95,7 @@ class Cluster:
             assert handler is not None
             try:
                 result = await handler.handle(context, request)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  the server closes the connection, whatever it was
                 if not isinstance(error, CauceError):
                     self.surprises.append(f"{type(handler).__name__} raised {error!r}")
                 result = Unavailable(f"the connection was closed: {error!r}")

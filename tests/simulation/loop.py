@@ -90,7 +90,7 @@ class SeedFuture(asyncio.Future[Any]):
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
-    """One a run. `world` is the process of everything that is in no node: networks, servers, the one who makes faults."""
+    """One a run. `world` is the process of everything that is in no node: networks, servers, whoever makes faults."""
 
     def __init__(self, random: Random) -> None:
         self.steps = 0
@@ -214,7 +214,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 return
             try:
                 done.set_result(func(*args))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  it is whoever waits who judges it
                 done.set_exception(error)
 
         self.call_later(self._random.uniform(0, _MOST_EXECUTOR_SECONDS), work)

@@ -151,7 +151,7 @@ class Network:
             self._spring(asker.name, to, what, after=False)
             try:
                 happened: Any = effect()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  it travels to the asker
                 happened = error
             if asyncio.iscoroutine(happened):
                 self._loop.world.spawn(finish(happened))
@@ -165,7 +165,7 @@ class Network:
         async def finish(work: Coroutine[Any, Any, Answer]) -> None:
             try:
                 result: Any = await work
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  it travels to the asker
                 result = error
             answered(result)
 

@@ -107,7 +107,7 @@ class SimNode:
             await self._serve()
         except CauceError as error:
             self.cluster.trace.note(f"{self.name} ends: {error}")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, no fault excuses it
             self.cluster.surprises.append(f"{self.name} ended with {error!r}")
         self.cluster.loop.call_soon(self._ended, self.process, context=self.cluster.loop.world.context)
 
@@ -165,7 +165,7 @@ class SimNode:
         """What may not fail while the node lives."""
         try:
             await work
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, no fault excuses it
             self.cluster.surprises.append(f"{self.name}: a part failed with {error!r}")
 
 

@@ -14,11 +14,36 @@ from tests.simulation.network import Network, at_once
 
 REDIS = "redis"
 _ANSWER_SECONDS = 2.0
-_CALLS = (
-    "incarnation begin_rebuild wipe install register renew drop_session live_sessions set_leader clear_leader leaders "
-    "put_topic remove_topic topics put_setting settings publish partition put_partition trim_partition put_manifest "
-    "manifests take_work give_work apply_offsets reset_offsets load_offsets generation"
-).split()
+_CALLS = [
+    "incarnation",
+    "begin_rebuild",
+    "wipe",
+    "install",
+    "register",
+    "renew",
+    "drop_session",
+    "live_sessions",
+    "set_leader",
+    "clear_leader",
+    "leaders",
+    "put_topic",
+    "remove_topic",
+    "topics",
+    "put_setting",
+    "settings",
+    "publish",
+    "partition",
+    "put_partition",
+    "trim_partition",
+    "put_manifest",
+    "manifests",
+    "take_work",
+    "give_work",
+    "apply_offsets",
+    "reset_offsets",
+    "load_offsets",
+    "generation",
+]
 
 
 class ViewClient:

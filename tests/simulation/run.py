@@ -12,6 +12,7 @@ from typing import Literal
 
 from compactor.bucket_check import BucketCheck
 from infra.cluster.topics import TopicLedger
+from tests.checker.check import check
 from tests.checker.history import Operation, Partition
 from tests.simulation.clients import Admin, Client, Consumer, History, Producer
 from tests.simulation.cluster import GRACE_SECONDS, Cluster
@@ -110,6 +111,11 @@ class Run:
         await self._check_bucket()
         keeping.cancel()
         findings = [*self._findings, *judge(self.history.operations, end)]
+        read_to_end = not any(one.kind == "no-convergence" for one in self._findings)
+        findings += [
+            Finding(one.kind, one.sentence)
+            for one in check(self.history.operations, read_to_end=read_to_end, interleaved=False)
+        ]
         findings += [Finding("surprise", sentence) for sentence in cluster.surprises]
         findings += [Finding("surprise", sentence) for sentence in loop.unheard]
         return Result(
@@ -186,6 +192,8 @@ class Run:
                 break
         for client in (*self.producers, *self.consumers):
             client.process.kill()
+        for producer in self.producers:
+            producer.write_unanswered()
 
     async def _read_all(self) -> dict[Partition, list[tuple[int, int]]]:
         """Every partition from offset 0 to its end, by a consumer that was never there before."""
