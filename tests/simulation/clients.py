@@ -52,6 +52,7 @@ class History:
         self.ambiguous = 0
         self.acknowledged = 0
         self.duplicates_absorbed = 0
+        self.ends: dict[Partition, int] = {}  # one past the highest offset that was acknowledged
         self._cluster = cluster
         self._values = 0
         self._indexes: dict[int, int] = {}
@@ -198,6 +199,7 @@ class Producer(Client):
         else:
             self.history.acknowledged += len(values)
             status, offsets = "ok", [base_offset + at for at in range(len(values))]  # type: ignore[list-item]
+            self.history.ends[partition] = max(self.history.ends.get(partition, 0), base_offset + len(values))
         sends = tuple(Send(partition, value, offset) for value, offset in zip(values, offsets, strict=True))
         self.history.write(self.number, "send", status, began, sends=sends)
 
@@ -282,8 +284,11 @@ class Consumer(Client):
         self.begin(partitions)
         while True:
             await self.poll(self.random.choice(partitions))
-            if self.random.random() < 0.01:
+            draw = self.random.random()
+            if draw < 0.01:
                 self.begin(partitions)  # once more from the beginning
+            elif draw < 0.15:
+                await self.end_offset(self.random.choice(partitions))
 
     def begin(self, partitions: list[Partition]) -> None:
         """At offset 0."""
@@ -362,9 +367,10 @@ class Consumer(Client):
         return False
 
     async def end_offset(self, partition: Partition) -> int:
-        """The high watermark, by ListOffsets."""
+        """The high watermark, by ListOffsets. Whatever was acknowledged before we asked lies below it."""
         while True:
             leader = await self.leader(partition)
+            at_least = self.history.ends.get(partition, 0)
             wanted = list_offsets.ListOffsetsPartition(
                 partition_index=partition[1], current_leader_epoch=leader.epoch, timestamp=-1
             )
@@ -378,5 +384,9 @@ class Consumer(Client):
                 continue
             one = answer.topics[0].partitions[0]
             if one.error_code == ErrorCode.NONE:
+                if one.offset < at_least:
+                    self.surprise(
+                        f"{partition} ends at {one.offset} says node {leader.node_id}, {at_least} was acknowledged"
+                    )
                 return int(one.offset)
             await self.forget(partition)

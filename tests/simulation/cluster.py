@@ -142,6 +142,6 @@ def _settings(folder: Path) -> Settings:
         "cauce.compaction.age.ms": "8000",
         "log.retention.check.interval.ms": "5000",
         "cauce.garbage.grace.ms": str(round(GRACE_SECONDS * 1000)),
-        "cauce.garbage.interval.ms": "15000",
+        "cauce.garbage.interval.ms": "6000",
     }
     return load_settings(flags, environment={})

@@ -10,7 +10,7 @@ from infra.view.memory_server import MemoryState
 from tests.simulation.bucket import BUCKET
 from tests.simulation.cluster import Cluster
 from tests.simulation.network import Ambush, Weather
-from tests.simulation.nodes import IngestNode, SimNode
+from tests.simulation.nodes import CompactorNode, IngestNode, SimNode
 from tests.simulation.redis import REDIS
 
 _MEAN_PAUSE_SECONDS = 2.5
@@ -20,13 +20,10 @@ _AMBUSHES = (  # what a node is asked, or asks for, when it is struck
     "create epochs/",
     "create fences/",
     "create releases/",
-    "create manifests/",
-    "create records/",
     "create sessions/",
     "head fences/",
     "list batches/",
     "list epochs/",
-    "delete ",
     "publish",
     "put_partition",
     "set_leader",
@@ -36,6 +33,14 @@ _AMBUSHES = (  # what a node is asked, or asks for, when it is struck
     "ProduceRequest",
     "ProduceRequest",
     "FetchRequest",
+)
+_COMPACTOR_AMBUSHES = (
+    "create records/",
+    "create records/",
+    "create manifests/",
+    "get batches/",
+    "delete ",
+    "put_manifest",
 )
 
 
@@ -168,7 +173,8 @@ class Faults:
         node = self._some_node()
         if node is None:
             return
-        word, after = self.random.choice(_AMBUSHES), self.random.random() < 0.5
+        words = _COMPACTOR_AMBUSHES if isinstance(node, CompactorNode) else _AMBUSHES
+        word, after = self.random.choice(words), self.random.random() < 0.5
         action = self.random.choice(("kill", "power", "pause", "cut"))
 
         def strike() -> None:

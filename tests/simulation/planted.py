@@ -5,6 +5,7 @@ many seeds that took, and what was found.
 """
 
 import argparse
+import gc
 import logging
 import sys
 
@@ -20,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     given = parser.parse_args(arguments)
     logging.disable(logging.CRITICAL)
+    gc.freeze()
     missed = 0
     for name in given.names or names():
         tried, result = until_found(name, given.first, given.most)
