@@ -201,7 +201,9 @@ class Faults:
         node = self._some_ingest()
         if node is not None:
             self._count("clock jump")
-            node.clock.skew_ms += self.random.choice((-3_600_000, -5000, 5000, 3_600_000))
+            node.clock.skew_ms = self.random.choice(
+                (-3_000_000, -5000, 5000, 3_000_000)
+            )  # clients may be an hour ahead
 
     # Redis
 
