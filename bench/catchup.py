@@ -128,7 +128,7 @@ def _run(folder: Path, options: argparse.Namespace) -> None:
         _row("the tail", [_reading(node, options, records) for _ in range(options.rounds)], records, size)
     _row("extents", list(_fresh(folder, options, records)), records, size)
     with _node(folder, _COMPACTING) as node:
-        await_compaction(Place(node.bootstrap, folder), TOPIC, records)
+        await_compaction(Place(node.bootstrap, folder), records)
         time.sleep(3.0)
     _row("record segments", list(_fresh(folder, options, records)), records, size)
 

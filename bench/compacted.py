@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from bench.history_load import produce_all
 from bench.history_ways import Place, compacted
@@ -34,7 +35,7 @@ def compacted_topic(records: int, partitions: int) -> Iterator[tuple[CauceProces
         make_topic(node.bootstrap, TOPIC, partitions)
         each = records // partitions
         produce_all(node.bootstrap, TOPIC, SEED, partitions, each)
-        await_compaction(place, TOPIC, each * partitions)
+        await_compaction(place, each * partitions)
         yield node, place
 
 
@@ -44,10 +45,10 @@ def make_topic(bootstrap: str, name: str, partitions: int) -> None:
     admin.create_topics([NewTopic(name, partitions, config={"retention.ms": "-1"})])[name].result(60)
 
 
-def await_compaction(place: Place, topic: str, records: int) -> None:
-    """Until so many records lie in record segments. Raises `SystemExit` when that takes an hour."""
+def await_compaction(place: Place, records: int) -> None:
+    """Until so many records of its only topic lie in record segments. Raises `SystemExit` when that takes an hour."""
     deadline = time.monotonic() + _SECONDS
-    while (done := compacted(place, topic)) < records:
+    while (done := compacted(place)) < records:
         if time.monotonic() > deadline:
             raise SystemExit(f"only {done} of {records} records were compacted")
         time.sleep(1.0)

@@ -12,9 +12,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from bench.digest import Digest
 from bench.history_load import expected_digest, produce_all
@@ -75,7 +77,7 @@ def _run(arguments: argparse.Namespace, folder: Path) -> int:
             _step("table's rest", count, lambda: _await("in the table", each * partitions, lambda: in_table(place)))
         expected = expected_digest(arguments.seed, partitions, each)
         for name in arguments.ways:
-            found = _step(name, count, lambda name=name: WAYS[name](place, TOPIC))
+            found = _step(name, count, partial(WAYS[name], place, TOPIC))
             if found is None:
                 print(f"{name} was left out", file=sys.stderr)
                 continue

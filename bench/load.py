@@ -89,12 +89,13 @@ def consume(bootstrap: str, topic: str, partitions: list[int], expected: int, be
     last = began
     while records < expected and time.monotonic() - last < _IDLE_SECONDS:
         for message in consumer.consume(10_000, 0.2):
-            if message.error() is None:
+            error = message.error()
+            if error is None:
                 records += 1
-                size += len(message.value())
+                size += len(message.value() or b"")
                 last = time.monotonic()
-            elif message.error().code() != KafkaError._PARTITION_EOF:
-                raise SystemExit(message.error().str())
+            elif error.code() != KafkaError._PARTITION_EOF:
+                raise SystemExit(error.str())
     out.put((began, last, records, size))
     consumer.close()
 

@@ -64,7 +64,7 @@ class _Rows:
 
     def digits(self, width: int) -> pa.Array:
         symbols = self._random.integers(ord("0"), ord("9") + 1, (self._count, width), np.uint8)
-        offsets = np.arange(0, (self._count + 1) * width, width, np.int32)
+        offsets = np.arange(self._count + 1, dtype=np.int32) * np.int32(width)
         return pa.Array.from_buffers(
             pa.string(), self._count, [None, pa.py_buffer(offsets), pa.py_buffer(symbols.tobytes())]
         )

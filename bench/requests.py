@@ -82,7 +82,6 @@ async def replayed(bootstrap: str, bucket: Path, columns: tuple[str, ...] | None
     stream = ReplayStream(facts.topic_id, spans, reads, leader, Selection(columns=columns))
     async for _ in stream.batches():
         pass
-    stream.close()
     await reads.close()
     await client.close()
     return counts
@@ -103,7 +102,7 @@ def _run(durability: str, options: argparse.Namespace) -> None:
         size = each * options.partitions * _RECORD_BYTES / GIB
         requests.since()
         produce_all(node.bootstrap, TOPIC, SEED, options.partitions, each)
-        await_compaction(place, TOPIC, each * options.partitions)
+        await_compaction(place, each * options.partitions)
         time.sleep(_SETTLE_SECONDS)
         _row("a GiB in", durability, requests.since(), size)
         for columns in (None, ("offset", "timestamp", "key")):

@@ -1,7 +1,8 @@
 """Runs one case: makes its topic, produces, consumes, and reads the node's CPU time meanwhile."""
 
 import psutil
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from bench.case import Case, Figures, percentiles
 from bench.load import consume, produce, run_together
