@@ -1,7 +1,8 @@
 """Appends to led partitions: assigns offsets, hands the bytes to the WAL, and acknowledges when they are durable.
 
 All of one call happens at once, so whoever calls in order appends in order. At durability `wal`, and for acks=1, an
-acknowledgement leaves only while the session's TTL holds at that very moment (the TTL rule).
+acknowledgement leaves only while the session's TTL holds at that very moment (the TTL rule); so does the refusal of a
+producer's sequence or epoch, which clients take for final.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from infra.errors import CauceError, Fenced, NotLeader
+from infra.errors import CauceError, Fenced, NotLeader, Refused
 from infra.partition import PartitionId, SessionId
 from infra.store.port import Buffer
 from ingest.acks import Complete, complete_all
@@ -73,8 +74,7 @@ class Appender:
         results: list[Appended | CauceError] = []
         for one in appends:
             try:
-                log = self._log_for(one)
-                appended = log.append(one.batches, now_ms, self._wal.end)
+                appended, log = self._append_one(one, now_ms)
             except CauceError as error:
                 results.append(error)
                 continue
@@ -87,6 +87,14 @@ class Appender:
         if entries:
             self._write(entries, synced)
         return results
+
+    def _append_one(self, one: PartitionAppend, now_ms: int) -> tuple[Appended, PartitionLog]:
+        log = self._log_for(one)
+        try:
+            return log.append(one.batches, now_ms, self._wal.end), log
+        except Refused:
+            log.check_ttl()  # a leader of the past does not know what its producers have sent since
+            raise
 
     def _log_for(self, one: PartitionAppend) -> PartitionLog:
         log = self._find_log(one.partition)

@@ -54,7 +54,7 @@ class MemoryServer:
         self.clock = clock
         self.state = MemoryState()
         self.down = False  # while True every call raises `Unavailable`
-        self._waiting: set[asyncio.Event] = set()
+        self._waiting: dict[asyncio.Event, None] = {}  # in an order, so that a seeded run replays
 
     def wipe(self) -> None:
         """Forget everything, as FLUSHALL does."""
@@ -81,9 +81,9 @@ class MemoryServer:
     def listen(self) -> asyncio.Event:
         """An event that every later hint sets."""
         event = asyncio.Event()
-        self._waiting.add(event)
+        self._waiting[event] = None
         return event
 
     def forget(self, event: asyncio.Event) -> None:
         """End `listen`."""
-        self._waiting.discard(event)
+        self._waiting.pop(event, None)

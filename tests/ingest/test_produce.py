@@ -210,6 +210,18 @@ def test_log_append_time_is_told() -> None:
     run(body)
 
 
+def test_a_leader_of_the_past_judges_no_sequences() -> None:
+    async def body(side: WriteSide) -> None:
+        side.open()
+        sent = partial(fresh, producer_id=3, epoch=1)
+        assert (await produce(side, request_of(sent(sequence=0))))[0].error_code == 0
+        side.guard.lapsed = True
+        (gap,) = await produce(side, request_of(sent(sequence=2)))
+        assert gap.error_code == ErrorCode.NOT_LEADER_OR_FOLLOWER
+
+    run(body)
+
+
 def test_sequences_are_judged() -> None:
     async def body(side: WriteSide) -> None:
         side.open()

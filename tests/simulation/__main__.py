@@ -1,0 +1,113 @@
+"""`python -m tests.simulation --seeds A-B`: run seeds, one after another, and remember which were run.
+
+    --durability object|wal|mixed   of the topics (mixed: one of each)
+    --results FILE                  a JSON line for each seed; seeds that it has for this code are not run again
+    --trace                         one seed: print every event, and what the nodes log
+
+The last line goes into docs/reliability/simulation.md.
+"""
+
+import argparse
+import gc
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+from tests.simulation.run import Durability, Result, simulate
+
+_FOLDER = Path(__file__).parents[2]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code: 1 when a seed failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seeds", required=True, help="A-B, or one seed")
+    parser.add_argument("--durability", choices=("object", "wal", "mixed"), default="mixed")
+    parser.add_argument("--results", type=Path)
+    parser.add_argument("--trace", action="store_true")
+    given = parser.parse_args(arguments)
+    first, _, last = given.seeds.partition("-")
+    seeds = range(int(first), int(last or first) + 1)
+    gc.freeze()  # what the imports made need not be looked through after each run
+    if given.trace:
+        logging.basicConfig(level=logging.INFO, format="    %(name)s: %(message)s", stream=sys.stdout)
+    else:
+        logging.disable(logging.CRITICAL)
+    return run(seeds, given.durability, given.results, print if given.trace else None)
+
+
+def run(seeds: range, durability: Durability, results: Path | None, tell: Any = None) -> int:
+    """Run what `results` does not have; say what failed at once, and everything together at the end."""
+    code = commit()
+    rows = _read(results, code, durability)
+    done = {row["seed"] for row in rows}
+    for seed in seeds:
+        if seed in done:
+            continue
+        row = _row(simulate(seed, durability, tell=tell), code)
+        rows.append(row)
+        if row["findings"]:
+            print(f"seed {seed} ({durability}) failed:", *row["findings"][:10], sep="\n    ", flush=True)
+        if results is not None:
+            with results.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+    mine = [row for row in rows if row["seed"] in seeds]
+    failed = [row["seed"] for row in mine if row["findings"]]
+    print(line(mine, code, durability, seeds))
+    if failed:
+        print(f"failed: {failed}")
+    return 1 if failed else 0
+
+
+def line(rows: list[dict[str, Any]], code: str, durability: str, seeds: range) -> str:
+    """A row of the table in docs/reliability/simulation.md."""
+
+    def total(name: str) -> int:
+        return sum(row[name] for row in rows)
+
+    faults = sum(sum(row["effects"].values()) for row in rows)
+    failed = sum(bool(row["findings"]) for row in rows)
+    return (
+        f"| {code} | {durability} | {seeds.start}-{seeds.stop - 1} | {len(rows)} | {total('acknowledged')} "
+        f"| {total('ambiguous')} | {total('polled')} | {faults} | {failed} |"
+    )
+
+
+def commit() -> str:
+    """Of the code that runs; `+` when files differ from it."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=_FOLDER, capture_output=True, text=True, check=True).stdout
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", "*.py")
+    return git("rev-parse", "--short=10", "HEAD").strip() + ("+" if changed.strip() else "")
+
+
+def _row(result: Result, code: str) -> dict[str, Any]:
+    return {
+        "commit": code,
+        "seed": result.seed,
+        "durability": result.durability,
+        "digest": result.digest,
+        "findings": [f"{one.kind}: {one.sentence}" for one in result.findings],
+        "acknowledged": result.acknowledged,
+        "ambiguous": result.ambiguous,
+        "polled": result.polled,
+        "effects": result.effects,
+        "cpu_seconds": round(process_time(), 2),
+    }
+
+
+def _read(results: Path | None, code: str, durability: str) -> list[dict[str, Any]]:
+    if results is None or not results.exists():
+        return []
+    rows = [json.loads(text) for text in results.read_text(encoding="utf-8").splitlines()]
+    return [row for row in rows if row["commit"] == code and row["durability"] == durability and "+" not in code]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""What all nodes of a simulated cluster share: loop, network, bucket, Redis, settings; how requests reach a node."""
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from infra.errors import CauceError, Unavailable
+from infra.settings import Settings, load_settings
+from infra.view.memory_server import MemoryServer, MemoryState
+from infra.wire.handler import Registry, RequestContext
+from tests.simulation.bucket import Bucket, BucketClient
+from tests.simulation.clock import VirtualClock
+from tests.simulation.loop import Process, VirtualLoop
+from tests.simulation.network import Network, Trace
+from tests.simulation.redis import ViewClient
+
+LISTENER = "PLAINTEXT"
+GRACE_SECONDS = 40.0  # longer than what is late, and than who waits for it
+_FIRST_PORT = 9000
+_STORE_PATIENCE_SECONDS = 8.0
+
+
+class Door:
+    """Where a running node takes requests."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.registry: Registry | None = None  # None while it is not open
+        self.waiting: dict[asyncio.Future[Any], None] = {}
+
+    def slam(self) -> None:
+        """The process is gone: whoever waits sees the connection break."""
+        waiting, self.waiting = self.waiting, {}
+        for future in waiting:
+            if not future.done():
+                future.set_exception(Unavailable("the connection broke"))
+
+
+class Cluster:
+    """Made once a run. Nothing runs yet."""
+
+    def __init__(self, loop: VirtualLoop, seed: str, folder: Path, trace: Trace) -> None:
+        self.loop = loop
+        self.seed = seed
+        self.folder = folder
+        self.trace = trace
+        self.network = Network(loop, Random(f"{seed}/network"), trace)
+        self.clock = VirtualClock(loop, Random(f"{seed}/servers"))
+        self.bucket = Bucket(self.clock)
+        self.redis = MemoryServer(self.clock)
+        self.snapshots: list[MemoryState] = []
+        self.surprises: list[str] = []  # what no fault excuses
+        self.doors: dict[int, Door] = {}
+        self.settings = _settings(folder)
+
+    def store(self, clock: VirtualClock) -> BucketClient:
+        """A way to the bucket."""
+        return BucketClient(self.bucket, self.network, clock, _STORE_PATIENCE_SECONDS)
+
+    def view(self) -> ViewClient:
+        """A way to Redis."""
+        return ViewClient(self.redis, self.network)
+
+    async def call(
+        self, node_id: int, api_key: int, version: int, request: Any, seconds: float, connection_id: int
+    ) -> Any:
+        """Ask a node by its id. Raises `Unavailable` when no answer comes."""
+
+        def arrive() -> Coroutine[Any, Any, Any]:
+            door = self.doors.get(node_id)
+            if door is None or door.registry is None or not door.process.alive:
+                raise Unavailable(f"node {node_id} refuses the connection")
+            context = RequestContext(
+                api_key=api_key,
+                api_version=version,
+                client_id="simulated",
+                listener=LISTENER,
+                peer="127.0.0.1",
+                connection_id=connection_id,
+                received_at=self.clock.monotonic(),
+            )
+            return self._handle(door, door.registry, context, request)
+
+        what = f"{type(request).__name__} of {connection_id}"
+        return await self.network.ask(node_name(node_id), what, arrive, seconds)
+
+    async def _handle(self, door: Door, registry: Registry, context: RequestContext, request: Any) -> Any:
+        answered: asyncio.Future[Any] = self.loop.create_future()
+        door.waiting[answered] = None
+
+        async def handle() -> None:
+            handler = registry.find(context.api_key)
+            assert handler is not None
+            try:
+                result = await handler.handle(context, request)
+            except Exception as error:  # noqa: BLE001  the server closes the connection, whatever it was
+                if not isinstance(error, CauceError):
+                    self.surprises.append(f"{type(handler).__name__} raised {error!r}")
+                result = Unavailable(f"the connection was closed: {error!r}")
+            if not answered.done():
+                answered.set_result(result)
+
+        door.process.spawn(handle())
+        result = await answered
+        door.waiting.pop(answered, None)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+def node_name(node_id: int) -> str:
+    """As the network knows it."""
+    return f"node {node_id}"
+
+
+def endpoint(node_id: int) -> str:
+    """As Metadata tells it."""
+    return f"127.0.0.1:{_FIRST_PORT + node_id}"
+
+
+def node_at(port: int) -> int:
+    """The node behind an endpoint."""
+    return port - _FIRST_PORT
+
+
+def _settings(folder: Path) -> Settings:
+    flags = {
+        "cauce.data": str(folder),
+        "cauce.bucket": "s3://simulated/bucket",
+        "cauce.http": "",
+        "cauce.tail.bytes": "6000",
+        "cauce.cache.bytes": str(1 << 23),
+        "cauce.flush.interval.ms": "300",
+        "cauce.view.repair.interval.ms": "10000",
+        "auto.create.topics.enable": "false",
+        "offsets.topic.num.partitions": "2",
+        "group.initial.rebalance.delay.ms": "500",
+        "cauce.compaction.interval.ms": "2000",
+        "cauce.compaction.bytes": "3000",
+        "cauce.compaction.age.ms": "8000",
+        "log.retention.check.interval.ms": "5000",
+        "cauce.garbage.grace.ms": str(round(GRACE_SECONDS * 1000)),
+        "cauce.garbage.interval.ms": "6000",
+    }
+    return load_settings(flags, environment={})

@@ -1,0 +1,278 @@
+"""Who makes the faults of a run: draws one after the other, several at a time, and heals everything at the end."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+from infra.view.memory_server import MemoryState
+from tests.simulation.bucket import BUCKET
+from tests.simulation.cluster import Cluster
+from tests.simulation.network import Ambush, Weather
+from tests.simulation.nodes import CompactorNode, IngestNode, SimNode
+from tests.simulation.redis import REDIS
+
+_MEAN_PAUSE_SECONDS = 2.5
+_AMBUSHES = (  # what a node is asked, or asks for, when it is struck
+    "create batches/",
+    "create batches/",
+    "create epochs/",
+    "create fences/",
+    "create releases/",
+    "create sessions/",
+    "head fences/",
+    "list batches/",
+    "list epochs/",
+    "publish",
+    "put_partition",
+    "set_leader",
+    "clear_leader",
+    "renew",
+    "register",
+    "ProduceRequest",
+    "ProduceRequest",
+    "FetchRequest",
+)
+_COMPACTOR_AMBUSHES = (
+    "create records/",
+    "create records/",
+    "create manifests/",
+    "get batches/",
+    "delete ",
+    "put_manifest",
+)
+
+
+class Faults:
+    """One a run."""
+
+    def __init__(
+        self, cluster: Cluster, ingest: Sequence[IngestNode], nodes: Sequence[SimNode], *, disks_may_go: bool
+    ) -> None:
+        self.random = Random(f"{cluster.seed}/faults")
+        self._cluster = cluster
+        self._ingest = ingest
+        self._nodes = nodes
+        self._snapshot: MemoryState | None = None
+        self._over = False
+        self._kinds: list[tuple[int, Callable[[], Coroutine[Any, Any, None]]]] = [
+            (4, self._kill),
+            (2, self._power),
+            (4, self._pause),
+            (2, self._restart),
+            (2, self._redis_down),
+            (2, self._redis_wiped),
+            (2, self._redis_stale),
+            (2, self._store_down),
+            (3, self._store_weather),
+            (2, self._redis_weather),
+            (3, self._cut),
+            (1, self._clock_jump),
+            (8, self._ambush),
+        ]
+        if disks_may_go:
+            self._kinds.append((1, self._disk))
+
+    async def run(self, seconds: float) -> None:
+        """Faults for so long."""
+        self._drizzle()
+        end = self._cluster.loop.time() + seconds
+        weights, kinds = zip(*self._kinds, strict=True)
+        chosen = self.random.sample(range(len(kinds)), self.random.randint(4, len(kinds)))
+        weights = tuple(weight if at in chosen else 0 for at, weight in enumerate(weights))
+        while self._cluster.loop.time() < end:
+            await asyncio.sleep(self.random.expovariate(1 / _MEAN_PAUSE_SECONDS))
+            if self.random.random() < 0.3 and self._snapshot is None:
+                self._snapshot = self._cluster.redis.snapshot()
+            [kind] = self.random.choices(kinds, weights)
+            self._cluster.trace.note(f"fault {kind.__name__}")
+            self._cluster.loop.world.spawn(kind())
+
+    def heal(self) -> None:
+        """All is well from now on; whoever is down is started by the one who keeps nodes."""
+        self._over = True
+        self._cluster.network.mend()
+        for node in self._nodes:
+            node.wanted = True
+            node.clock.skew_ms = 0
+            if node.process.paused:
+                node.process.resume()
+
+    def _drizzle(self) -> None:
+        """Small chances of everything, at every request of this run."""
+        for name in (BUCKET, REDIS, *(node.name for node in self._nodes)):
+            self._cluster.network.weather[name] = self._fair()
+
+    def _fair(self) -> Weather:
+        draw = self.random
+        scale = draw.choice((0.0, 0.003, 0.02))
+        return Weather(
+            latency_seconds=draw.choice((0.001, 0.004, 0.02)),
+            refused=scale * draw.random(),
+            lost_before=scale * draw.random() / 2,
+            lost_after=scale * draw.random() / 2,
+            late=scale * draw.random(),
+        )
+
+    async def _for_a_while(self, most: float) -> None:
+        await asyncio.sleep(self.random.uniform(0.2, most))
+
+    def _count(self, kind: str) -> None:
+        self._cluster.network.count(kind)
+
+    def _some_node(self) -> SimNode | None:
+        up = [node for node in self._nodes if node.process.alive and not node.process.paused and node.wanted]
+        leading = [node for node in up if isinstance(node, IngestNode)]
+        return self.random.choice(leading if leading and self.random.random() < 0.7 else up) if up else None
+
+    def _some_ingest(self) -> IngestNode | None:
+        up = [node for node in self._ingest if node.process.alive and not node.process.paused and node.wanted]
+        return self.random.choice(up) if up else None
+
+    # Nodes
+
+    async def _kill(self) -> None:
+        node = self._some_node()
+        if node is not None:
+            self._count("kill")
+            node.kill()
+
+    async def _power(self) -> None:
+        node = self._some_ingest()
+        if node is not None:
+            self._count("power loss")
+            node.lose_power()
+            if self.random.random() < 0.15:
+                for other in self._ingest:
+                    if other.process.alive:
+                        other.lose_power()
+
+    async def _disk(self) -> None:
+        node = self._some_ingest()
+        if node is not None:
+            self._count("disk lost")
+            node.lose_disk()
+
+    async def _pause(self) -> None:
+        node = self._some_node()
+        if node is not None:
+            self._count("pause")
+            await self._stand_still(node)
+
+    async def _restart(self) -> None:
+        node = self._some_node()
+        if node is not None and node.role is not None:
+            self._count("clean stop")
+            node.wanted = False
+            await node.leave()
+            node.wanted = True
+
+    async def _ambush(self) -> None:
+        """A death, a pause or a cut in the moment of a request or of its answer."""
+        node = self._some_node()
+        if node is None:
+            return
+        words = _COMPACTOR_AMBUSHES if isinstance(node, CompactorNode) else _AMBUSHES
+        word, after = self.random.choice(words), self.random.random() < 0.5
+        action = self.random.choice(("kill", "power", "pause", "cut"))
+
+        def strike() -> None:
+            if not node.process.alive or self._over:
+                return
+            self._count(f"ambush: {action}")
+            if action == "cut":
+                self._cluster.loop.world.spawn(self._cut_off(node))
+            elif action == "pause":
+                self._cluster.loop.world.spawn(self._stand_still(node))
+            elif action == "power" and isinstance(node, IngestNode):
+                node.lose_power()
+            else:
+                node.kill()
+
+        self._cluster.network.lie_in_wait(Ambush(node.name, word, after, self.random.choice((0, 0, 1, 3)), strike))
+
+    async def _stand_still(self, node: SimNode) -> None:
+        node.process.pause()
+        await self._for_a_while(self.random.choice((2.0, 8.0, 16.0)))
+        node.process.resume()
+
+    async def _clock_jump(self) -> None:
+        node = self._some_ingest()
+        if node is not None:
+            self._count("clock jump")
+            node.clock.skew_ms = self.random.choice(
+                (-3_000_000, -5000, 5000, 3_000_000)
+            )  # clients may be an hour ahead
+
+    # Redis
+
+    async def _redis_down(self) -> None:
+        self._count("Redis down")
+        self._weather(REDIS, down=True)
+        await self._for_a_while(self.random.choice((3.0, 12.0)))
+        self._weather(REDIS, down=False)
+
+    async def _redis_wiped(self) -> None:
+        self._count("Redis wiped")
+        self._cluster.redis.wipe()
+
+    async def _redis_stale(self) -> None:
+        if self._snapshot is None:
+            self._snapshot = self._cluster.redis.snapshot()
+            await self._for_a_while(10.0)
+        snapshot, self._snapshot = self._snapshot, None
+        if snapshot is not None and not self._over:
+            self._count("Redis stale")
+            self._cluster.redis.restore(snapshot)
+
+    async def _redis_weather(self) -> None:
+        self._count("Redis weather")
+        self._weather(REDIS, latency_seconds=self.random.choice((0.05, 0.3)), **self._storm())
+        await self._for_a_while(6.0)
+        self._calm(REDIS)
+
+    # Store
+
+    async def _store_down(self) -> None:
+        self._count("store down")
+        self._weather(BUCKET, down=True)
+        await self._for_a_while(self.random.choice((3.0, 20.0)))
+        self._weather(BUCKET, down=False)
+
+    async def _store_weather(self) -> None:
+        self._count("store weather")
+        self._weather(BUCKET, latency_seconds=self.random.choice((0.05, 0.3, 1.0)), **self._storm())
+        await self._for_a_while(8.0)
+        self._calm(BUCKET)
+
+    def _storm(self) -> dict[str, float]:
+        names = ("refused", "lost_before", "lost_after", "late")
+        return {name: self.random.choice((0.0, 0.1, 0.4)) for name in names}
+
+    def _calm(self, name: str) -> None:
+        if not self._over:
+            self._cluster.network.weather[name] = replace(
+                self._fair(), down=self._cluster.network.weather_of(name).down
+            )
+
+    def _weather(self, name: str, **changes: Any) -> None:
+        if not self._over:
+            weather = self._cluster.network.weather
+            weather[name] = replace(weather[name], **changes)
+
+    # Network
+
+    async def _cut(self) -> None:
+        node = self._some_ingest()
+        if node is None:
+            return
+        self._count("cut")
+        await self._cut_off(node)
+
+    async def _cut_off(self, node: SimNode) -> None:
+        others = [BUCKET, REDIS, *(other.name for other in self._nodes if other is not node), "client 2", "client 3"]
+        for other in self.random.sample(others, self.random.choice((1, 1, 2, len(others)))):
+            self._cluster.network.cut(node.name, other)
+        await self._for_a_while(12.0)
+        self._cluster.network.uncut(node.name)

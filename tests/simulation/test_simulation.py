@@ -1,0 +1,52 @@
+"""The simulation as part of the suite: a few seeds, the same trace twice, and the rules of its loop."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from tests.checker.history import Operation, Poll, Send
+from tests.planted import names
+from tests.simulation.planted import until_found
+from tests.simulation.run import Durability, simulate
+from tests.simulation.verdict import judge
+
+SHORT_SECONDS = 12.0
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize(("seed", "durability"), [(1001, "object"), (1002, "wal"), (1003, "mixed")])
+def test_a_seed_keeps_every_promise(seed: int, durability: Durability) -> None:
+    result = simulate(seed, durability, fault_seconds=SHORT_SECONDS)
+    assert result.findings == []
+    assert result.acknowledged > 20
+    assert result.effects
+
+
+def test_a_seed_replays_exactly() -> None:
+    once, again = (simulate(1004, fault_seconds=SHORT_SECONDS) for _ in range(2))
+    assert (once.digest, once.events, once.operations) == (again.digest, again.events, again.operations)
+    assert once.digest != simulate(1005, fault_seconds=SHORT_SECONDS).digest
+
+
+def test_a_planted_bug_is_found() -> None:
+    tried, result = until_found("bucket_not_read", most=5)
+    assert result is not None, f"{tried} seeds found nothing"
+    assert len(names()) >= 12
+
+
+def test_the_verdict_names_what_is_wrong() -> None:
+    one = ("t", 0)
+    history = [
+        Operation(1, 0, "send", "ok", sends=(Send(one, 7, 0), Send(one, 8, 1))),
+        Operation(2, 0, "poll", "ok", polls=(Poll(one, 0, 9),)),
+    ]
+    assert judge(history[:1], {one: [(0, 7), (1, 8)]}) == []
+    assert [found.kind for found in judge(history, {one: [(0, 7)]})] == ["lost-write", "inconsistent-offset"]
+    assert [found.kind for found in judge([], {one: [(0, 7), (2, 7)]})] == ["gap", "duplicate"]
