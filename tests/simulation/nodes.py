@@ -97,7 +97,8 @@ class SimNode:
             async with asyncio.timeout(40):
                 await asyncio.wait([ended])
         except TimeoutError:
-            self.cluster.surprises.append(f"{self.name} did not stop within 40 s")
+            if process.alive:  # not killed in the middle of it
+                self.cluster.surprises.append(f"{self.name} did not stop within 40 s")
         if process is self.process and process.alive:
             self.kill()
 
