@@ -113,7 +113,7 @@ class Channel(asyncio.BufferedProtocol):
             self._tell_traffic(partial_bytes=0)
             return
         buffers = connection.outgoing()
-        if buffers:
+        if buffers and not transport.is_closing():  # the peer may have gone while its answer was made
             self._write(transport, buffers)
         for exchange in connection.start():
             self._keep(self._loop.create_task(self._run(exchange)), exchange.api_key)

@@ -1,6 +1,7 @@
 """What is wrong costs its own connection and nothing else; what is too much is refused."""
 
 import asyncio
+import gc
 import socket
 import struct
 from typing import Any
@@ -416,5 +417,27 @@ def test_produce_is_advertised_from_0_though_it_is_served_from_3() -> None:
             assert (response.api_keys[0].api_key, response.api_keys[0].min_version) == (0, 0)
             raw.send(framed(struct.pack(">hhih", 0, 2, 1, -1)))
             assert await raw.closed_by_server()
+
+    asyncio.run(scenario())
+
+
+def test_an_answer_that_is_ready_as_the_peer_leaves_troubles_nobody() -> None:
+    async def scenario() -> None:
+        troubles: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: troubles.append(context))
+        gates = Gates()
+        beats = Heartbeats(gates.beat)
+        async with serving(beats) as served:
+            raw = await served.raw()
+            raw.beat(1, gate="ready")
+            await until(lambda: len(beats.started) == 1)
+            [channel] = served.server._channels
+            gates["ready"].set()  # the handler goes on before the end of the connection is told
+            assert channel._transport is not None
+            channel._transport.close()
+            assert await raw.closed_by_server()
+            assert await served.alive()
+        gc.collect()
+        assert troubles == []
 
     asyncio.run(scenario())
