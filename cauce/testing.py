@@ -8,6 +8,7 @@ keep out of one another's way by topic names of their own. Without pytest, use `
 """
 
 import contextlib
+import os
 import queue
 import re
 import signal
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,12 +33,19 @@ class CauceProcess:
     """`cauce up` or `cauce node` as a process of its own, on a data folder that is kept between starts."""
 
     def __init__(
-        self, data: Path, listen: str = "127.0.0.1:0", options: Sequence[str] = (), command: str = "up"
+        self,
+        data: Path,
+        listen: str = "127.0.0.1:0",
+        options: Sequence[str] = (),
+        command: str = "up",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """`options`: further words of the command line, for example `["--set", "num.partitions=4"]`.
 
         `command`: `node` for one of a cluster, whose options name the `--bucket` and `--redis` that the nodes share.
+        `environment`: variables that it has beside those of this process.
         """
+        self._environment = dict(environment or {})
         self._command = command
         self.data = data
         self.bootstrap = listen  # HOST:PORT; the port is real once started, and kept when started again
@@ -73,6 +81,7 @@ class CauceProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            env={**os.environ, **self._environment},
         )
         ready: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._follow, args=(self._process, ready), daemon=True).start()

@@ -41,6 +41,13 @@ class S3Server:
 @pytest.fixture(scope="session")
 def aws_credentials() -> Iterator[None]:
     """Credentials that the test servers take, in the usual AWS chain."""
+    with credentials():
+        yield
+
+
+@contextlib.contextmanager
+def credentials() -> Iterator[None]:
+    """The environment as `aws_credentials` has it."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
@@ -71,6 +78,13 @@ def moto_server(aws_credentials: None) -> Iterator[S3Server]:
 @pytest.fixture(scope="session")
 def seaweed_server(aws_credentials: None) -> Iterator[S3Server]:
     """A real, persistent store: SeaweedFS on a temporary folder."""
+    with seaweed() as server:
+        yield server
+
+
+@contextlib.contextmanager
+def seaweed() -> Iterator[S3Server]:
+    """A SeaweedFS of the caller's own; credentials stand in the environment."""
     with tempfile.TemporaryDirectory(prefix="seaweed-") as folder:
         ports = free_ports(8)
         log = Path(folder) / "log"

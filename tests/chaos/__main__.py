@@ -1,0 +1,72 @@
+"""Every fault of the design's table at once, on a real cluster under load from real clients.
+
+    python -m tests.chaos --minutes 10 --seed 7 --durability object
+
+Prints a line for each fault and what each kind of fault did; ends with 1, and keeps history and logs, when a promise
+was broken or a kind of fault that was drawn never took effect.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.chaos.faults import SECONDS, kinds_at
+from tests.chaos.run import run
+from tests.chaos.schedule import draw
+
+_INSIDE = "CAUCE_CHAOS_NAMESPACE"
+
+
+def in_a_namespace_of_its_own() -> None:
+    """Start this program again where it may mount small disks for its nodes, if the machine lets us."""
+    if _INSIDE in os.environ or shutil.which("unshare") is None:
+        return
+    words = ["unshare", "--user", "--map-root-user", "--mount"]
+    probe = [*words, "sh", "-c", "mount -t tmpfs -o size=64k none /tmp"]
+    if subprocess.run(probe, capture_output=True, check=False).returncode == 0:
+        os.environ[_INSIDE] = "1"
+        os.execvp(words[0], [*words, sys.executable, "-m", "tests.chaos", *sys.argv[1:]])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Every fault at once, on a cluster under load.")
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--durability", choices=("object", "wal"), default="object")
+    parser.add_argument("--rate", type=float, default=120, help="records a second")
+    parser.add_argument("--only", help="kinds of faults, with commas")
+    parser.add_argument("--planted", default="", help="modules of tests.planted whose bugs the nodes have, with commas")
+    parser.add_argument("--keep", action="store_true", help="keep history and logs of a run that is well, too")
+    arguments = parser.parse_args()
+    in_a_namespace_of_its_own()
+    kinds = arguments.only.split(",") if arguments.only else kinds_at(arguments.durability)
+    planned = draw(arguments.seed, 60 * arguments.minutes, kinds, SECONDS)
+    folder = Path(tempfile.mkdtemp(prefix="cauce-chaos-"))
+    began = time.monotonic()
+    print(f"seed {arguments.seed}, durability {arguments.durability}, {len(planned)} faults; in {folder}", flush=True)
+    wrong = run(
+        folder,
+        seed=arguments.seed,
+        durability=arguments.durability,
+        planned=planned,
+        kinds=kinds,
+        rate=arguments.rate,
+        planted=arguments.planted,
+    )
+    for sentence in wrong[:30]:
+        print(f"WRONG: {sentence}")
+    print(f"seed {arguments.seed} at {arguments.durability}: {len(wrong)} wrong after {time.monotonic() - began:.0f} s")
+    if wrong or arguments.keep:
+        print(f"history.jsonl and the logs of the nodes are in {folder}")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The clients of a chaos run: two producers, consumers by assign and by subscribe, on librdkafka and on aiokafka."""
+
+import time
+
+from tests.chaos.aio_readers import AioMember, AioReader
+from tests.chaos.readers import Member, Reader, consumer_of, take
+from tests.chaos.score import Diary, Score
+from tests.chaos.topics import SHARED, TOPICS, Passing
+from tests.chaos.writers import Writer
+from tests.checker.history import Operation, Partition
+
+_CATCH_UP_SECONDS = 90.0
+_LAST_POLL_SECONDS = 240.0
+_LINGER_SECONDS = 3.0  # the last poll goes on for so long after everything came to its end
+
+
+class Clients:
+    """Started together; stopped in order: first who writes, then who reads."""
+
+    def __init__(self, bootstrap: str, score: Score, rate: float) -> None:
+        """`rate`: records a second, about."""
+        self._bootstrap = bootstrap
+        self._score = score
+        places = [place for topic in TOPICS for place in topic.places]
+        each = rate / 3.5  # operations of 1.75 records by two producers
+        self._passing = Passing(bootstrap, score)
+        self._writing = [
+            Writer(bootstrap, places, score, name="patient", rate=each, patience=240),
+            Writer(bootstrap, places, score, name="impatient", rate=each, patience=8),
+            self._passing,
+        ]
+        self._groups = {
+            "librdkafka": [Member(bootstrap, "chaos-c", SHARED, score, name=f"c-{number}") for number in range(2)],
+            "aiokafka": [AioMember(bootstrap, "chaos-a", SHARED, score, name=f"a-{number}") for number in range(2)],
+        }
+        self._reading = [
+            Reader(bootstrap, TOPICS, score, name="reader"),
+            AioReader(bootstrap, TOPICS, score, name="aio-reader"),
+            *(member for members in self._groups.values() for member in members),
+        ]
+
+    def start(self) -> None:
+        """All of them."""
+        for thread in (*self._writing, *self._reading):
+            thread.start()
+
+    def finish(self) -> None:
+        """On a cluster that is well: every record gets its answer, groups come to the end, everything is read once
+        more from the beginning."""
+        self._score.stopping.set()
+        for thread in self._writing:
+            thread.join()
+        self._await_groups()
+        self._score.read.set()
+        for thread in self._reading:
+            thread.join()
+        self._read_everything()
+
+    def abandon(self) -> None:
+        """Stop without a care."""
+        self._score.stopping.set()
+        self._score.read.set()
+
+    def _await_groups(self) -> None:
+        deadline = time.monotonic() + _CATCH_UP_SECONDS
+        wanted = set(self._score.acknowledged.get(SHARED.name, ()))
+        for name, members in self._groups.items():
+            while missing := wanted - set().union(*(set(member.got) for member in members)):
+                if time.monotonic() > deadline:
+                    self._score.fail(f"the group of {name} never got {len(missing)} values, first {min(missing)}")
+                    break
+                time.sleep(0.2)  # polls with a deadline
+
+    def _read_everything(self) -> None:
+        """The last poll: from the beginning to the end of every partition."""
+        places = [place for topic in (*TOPICS, *self._passing.staying) for place in topic.places]
+        consumer = consumer_of(self._bootstrap, "last-poll", **{"enable.partition.eof": True})
+        from confluent_kafka import OFFSET_BEGINNING, TopicPartition
+
+        consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in places])
+        diary, now = Diary(self._score), time.monotonic()
+        diary.write(Operation(diary.process, diary.next_index(), "assign", "ok", began=now, ended=now))
+        ended: set[Partition] = set()
+        deadline = now + _LAST_POLL_SECONDS
+        while len(ended) < len(places) and time.monotonic() < deadline:
+            take(consumer, diary, self._score, {}, ended)
+        for place in sorted(set(places) - ended):
+            self._score.fail(f"the end of {place[0]}-{place[1]} was not reached in {_LAST_POLL_SECONDS:.0f} s")
+        until = time.monotonic() + _LINGER_SECONDS
+        while time.monotonic() < until:
+            take(consumer, diary, self._score, {}, ended)
+        consumer.close()

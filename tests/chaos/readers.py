@@ -1,0 +1,158 @@
+"""Consumers on librdkafka: one that assigns itself partitions and goes back now and then, and members of a group."""
+
+import random
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+from tests.chaos.score import Diary, Score
+from tests.chaos.topics import STAMPED, ChaosTopic
+from tests.checker.history import Operation, Partition, Poll
+
+_QUIET = {
+    "log_level": 0,
+    "reconnect.backoff.max.ms": 500,
+    "fetch.wait.max.ms": 200,
+    "isolation.level": "read_committed",
+}
+_CLOCK_SECONDS = 200.0  # a record stamped so far from now shows that its leader's clock has jumped
+
+
+class Reader(threading.Thread):
+    """A consumer by assign, from the beginning, and again from anywhere."""
+
+    def __init__(self, bootstrap: str, topics: Sequence[ChaosTopic], score: Score, *, name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self._bootstrap = bootstrap
+        self._places = [place for topic in topics for place in topic.places]
+        self._score = score
+        self._random = random.Random(f"{score.seed} {name}")
+        self._next: dict[Partition, int] = {}
+        self._diary = Diary(score)
+
+    def run(self) -> None:
+        """Until the run stops."""
+        consumer = consumer_of(self._bootstrap, f"not-used-{self.name}")
+        self._assign(consumer, dict.fromkeys(self._places, OFFSET_BEGINNING))
+        turn = time.monotonic() + self._random.uniform(10, 40)
+        while not self._score.read.is_set():
+            if time.monotonic() > turn:
+                turn = time.monotonic() + self._random.uniform(10, 40)
+                self._assign(consumer, self._anywhere())
+            polls = take(consumer, self._diary, self._score, self._next)
+            self._score.add("clock jumps seen", count_jumped(polls))
+        consumer.close()
+
+    def _anywhere(self) -> dict[Partition, int]:
+        if self._random.random() < 0.3:
+            return dict.fromkeys(self._places, OFFSET_BEGINNING)
+        return {place: self._random.randint(0, self._next.get(place, 0)) for place in self._places}
+
+    def _assign(self, consumer: Consumer, starts: dict[Partition, int]) -> None:
+        now = time.monotonic()
+        consumer.assign([TopicPartition(topic, number, offset) for (topic, number), offset in starts.items()])
+        self._diary.write(
+            Operation(self._diary.process, self._diary.next_index(), "assign", "ok", began=now, ended=now)
+        )
+
+
+class Member(threading.Thread):
+    """A member of a consumer group, by subscribe, that commits by itself."""
+
+    def __init__(self, bootstrap: str, group: str, topic: ChaosTopic, score: Score, *, name: str) -> None:
+        super().__init__(name=name, daemon=True)
+        self._bootstrap = bootstrap
+        self._group = group
+        self._topic = topic
+        self._score = score
+        self._diary = Diary(score)
+        self._assigned: list[Partition] = []
+        self.got: set[int] = set()  # values
+
+    def run(self) -> None:
+        """Until the run stops."""
+        settings = {"auto.offset.reset": "earliest", "auto.commit.interval.ms": 500, "session.timeout.ms": 10_000}
+        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": self._group, **_QUIET, **settings})
+        consumer.subscribe([self._topic.name], on_assign=self._on_assign)
+        now = time.monotonic()
+        self._diary.write(
+            Operation(self._diary.process, self._diary.next_index(), "subscribe", "ok", began=now, ended=now)
+        )
+        while not self._score.read.is_set():
+            began, messages = time.monotonic(), consumer.consume(500, 0.3)
+            polls = polls_of(message for message in messages if message.error() is None)
+            self.got.update(poll.value for poll in polls)
+            moved, self._assigned = tuple(self._assigned), []
+            if polls or moved:
+                write_poll(self._diary, polls, began, moved)
+        consumer.close()
+
+    def _on_assign(self, consumer: Any, partitions: Iterable[Any]) -> None:
+        self._assigned += [(one.topic, one.partition) for one in partitions]
+        self._score.add("rebalances")
+
+
+def consumer_of(bootstrap: str, group: str, **more: Any) -> Consumer:
+    """A consumer for assign; an offset that is out of range is an error, and never silently another one."""
+    settings = {"group.id": group, "enable.auto.commit": False, "auto.offset.reset": "error"}
+    return Consumer({"bootstrap.servers": bootstrap, **_QUIET, **settings, **more})
+
+
+def take(
+    consumer: Consumer,
+    diary: Diary,
+    score: Score,
+    next_offsets: dict[Partition, int],
+    ended: set[Partition] | None = None,
+) -> list[Any]:
+    """One poll into the history; answers the messages, errors left out. `ended`: partitions that came to their end."""
+    began, found = time.monotonic(), []
+    try:
+        messages = consumer.consume(500, 0.3)
+    except KafkaException as error:  # of the client as a whole: brokers that are away
+        score.add(f"reader told {error.args[0].name()}")
+        return []
+    for message in messages:
+        if message.error() is None:
+            found.append(message)
+            next_offsets[message.topic(), message.partition()] = message.offset() + 1
+        elif message.error().code() == KafkaError._AUTO_OFFSET_RESET:
+            score.fail(f"an offset that was read before is out of range: {message.error().str()}")
+        elif message.error().code() == KafkaError._PARTITION_EOF:
+            if ended is not None:
+                ended.add((message.topic(), message.partition()))
+        else:
+            score.add(f"reader told {message.error().name()}")
+    polls = polls_of(found)
+    if polls:
+        write_poll(diary, polls, began)
+    return found
+
+
+def polls_of(messages: Iterable[Any]) -> tuple[Poll, ...]:
+    """Messages as the history has them."""
+    return tuple(
+        Poll((message.topic(), message.partition()), message.offset(), value_of(message.value()))
+        for message in messages
+    )
+
+
+def value_of(payload: bytes) -> int:
+    """The number in front of the padding."""
+    return int(payload.split(b":", 1)[0])
+
+
+def write_poll(diary: Diary, polls: tuple[Poll, ...], began: float, moved: tuple[Partition, ...] = ()) -> None:
+    """A poll that ends now."""
+    index, now = diary.next_index(), time.monotonic()
+    diary.write(Operation(diary.process, index, "poll", "ok", polls=polls, began=began, ended=now, repositioned=moved))
+
+
+def count_jumped(messages: Iterable[Any]) -> int:
+    """Records that a leader stamped with a clock that is not ours."""
+    now = time.time()  # noqa: TID251 (what is looked for is a difference from the wall clock)
+    stamps = [message.timestamp()[1] / 1000 for message in messages if message.topic() == STAMPED.name]
+    return sum(stamp > now + _CLOCK_SECONDS for stamp in stamps)

@@ -1,0 +1,123 @@
+"""Carries a schedule out on a world with clients, and judges what came of it."""
+
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.chaos.clients import Clients
+from tests.chaos.faults import KINDS
+from tests.chaos.report import Outcome, Report, totals
+from tests.chaos.schedule import Planned
+from tests.chaos.score import Score
+from tests.chaos.world import Durability, World, running
+from tests.checker import check
+from tests.checker.history import read_history
+
+_RECOVERY_SECONDS = 45.0  # then a fault's line says what has not come back
+_WELL_SECONDS = 150.0
+
+
+class Conductor:
+    """Begins and ends the faults of a schedule, each in a thread of its own."""
+
+    def __init__(self, world: World, score: Score, report: Report) -> None:
+        self._world = world
+        self._score = score
+        self._report = report
+        self._lock = threading.Lock()
+        self._under_way: set[Planned] = set()
+
+    def carry_out(self, planned: Sequence[Planned]) -> None:
+        """All of them; returns when the last is settled."""
+        began, threads = time.monotonic(), []
+        for fault in planned:
+            time.sleep(max(0.0, began + fault.at - time.monotonic()))
+            thread = threading.Thread(target=self._carry_out, args=(fault,), name=fault.kind, daemon=True)
+            thread.start()
+            threads.append(thread)
+        for thread in threads:
+            thread.join()
+
+    def _carry_out(self, fault: Planned) -> None:
+        kind, trouble = KINDS[fault.kind], []
+        with self._lock:
+            self._under_way.add(fault)
+            beside = {one.kind for one in self._under_way} - {fault.kind}
+        before, counts = self._world.evidence.totals(self._world.everybody), self._score.counts.copy()
+        from_begin = self._score.watch()
+        for act in (kind.begin, kind.end):
+            try:
+                act(self._world, fault)
+            except Exception as error:  # noqa: BLE001 (a fault that cannot be made is told, the run goes on)
+                trouble.append(f"trouble: {error!r}")
+            if act is kind.begin:
+                time.sleep(fault.seconds)
+        from_end = self._score.watch()
+        with self._lock:
+            beside |= {one.kind for one in self._under_way} - {fault.kind}
+        self._settle(kind.settle, from_end.acknowledged, from_end.polled)
+        with self._lock:
+            self._under_way.discard(fault)
+        after, counts_after = self._world.evidence.totals(self._world.everybody), self._score.counts.copy()
+        grown = (after + counts_after) - (before + counts)
+        outcome = Outcome(
+            fault,
+            sorted(beside),
+            from_begin,
+            from_end,
+            {name: grown[name] for name in kind.effects if grown[name]},
+            grown["acknowledged"],
+            grown["ambiguous"],
+            "; ".join(trouble),
+        )
+        self._score.unwatch(from_begin)
+        self._score.unwatch(from_end)
+        with self._lock:
+            self._report.outcomes.append(outcome)
+            print(outcome.line, flush=True)
+
+    def _settle(self, seconds: float, *firsts: dict[tuple[str, int], float]) -> None:
+        begin = time.monotonic()
+        while time.monotonic() < begin + seconds or (time.monotonic() < begin + _RECOVERY_SECONDS and not all(firsts)):
+            if self._score.stopping.wait(0.2):
+                return
+
+
+def run(
+    folder: Path,
+    *,
+    seed: int,
+    durability: Durability,
+    planned: Sequence[Planned],
+    kinds: Sequence[str],
+    rate: float,
+    planted: str,
+) -> list[str]:
+    """A whole run; answers what is wrong, in sentences."""
+    score, report = Score(folder / "history.jsonl", seed), Report(kinds)
+    with running(folder, seed=seed, durability=durability, planted=planted) as world:
+        print(f"disks are full by {world.nodes[0].disk.kind}; clocks jump inside the nodes", flush=True)
+        clients = Clients(world.bootstrap, score, rate)
+        clients.start()
+        try:
+            Conductor(world, score, report).carry_out(planned)
+            world.heal()
+            if problem := world.await_well(_WELL_SECONDS):
+                score.fail(f"{_WELL_SECONDS:.0f} s after everything was healed {problem}")
+            clients.finish()
+        finally:
+            clients.abandon()
+    score.close()
+    counted = world.evidence.totals(world.everybody)
+    counted["ends of nodes by themselves"] = sum(node.ended_by_itself for node in world.everybody)
+    for line in (*report.of_kinds(), *totals(score, counted)):
+        print(line)
+    for text, count in world.evidence.errors.most_common(15):
+        print(f"logged {count} times: {text}")
+    wrong = list(score.wrong)
+    wrong += [f"{name} never took effect" for name in report.without_effect()]
+    wrong += [f"{finding.kind}: {finding.sentence}" for finding in check(read_history(score.path))]
+    if not score.counts["acknowledged"]:
+        wrong.append("nothing was acknowledged: the run says nothing")
+    return wrong

@@ -1,0 +1,117 @@
+"""The topics of a chaos run: those that are written all the time, and those that come and go meanwhile."""
+
+import random
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from tests.chaos.score import Diary, Score
+from tests.checker.history import Operation, Partition, Send
+
+_ANSWER_SECONDS = 20.0
+_SETTLE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class ChaosTopic:
+    """One that is written all the time."""
+
+    name: str
+    partitions: int
+    configs: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def places(self) -> list[Partition]:
+        """Its partitions."""
+        return [(self.name, number) for number in range(self.partitions)]
+
+
+STEADY = ChaosTopic("steady", 6, {"segment.bytes": "1048576"})
+STAMPED = ChaosTopic("stamped", 2, {"message.timestamp.type": "LogAppendTime"})  # shows the clock of its leader
+SHARED = ChaosTopic("shared", 4)  # what consumer groups read
+TOPICS = (STEADY, STAMPED, SHARED)
+
+
+def admin_client(bootstrap: str) -> AdminClient:
+    """One that does not print."""
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, "reconnect.backoff.max.ms": 500})
+
+
+def create(bootstrap: str, topics: Sequence[ChaosTopic]) -> None:
+    """Create them, on a cluster that is well."""
+    admin = admin_client(bootstrap)
+    new = [NewTopic(topic.name, topic.partitions, config=topic.configs) for topic in topics]
+    for future in admin.create_topics(new).values():
+        future.result(60)
+
+
+class Passing(threading.Thread):
+    """Creates topics, writes a few values, deletes some of them again, all through the faults."""
+
+    def __init__(self, bootstrap: str, score: Score) -> None:
+        super().__init__(name="passing topics", daemon=True)
+        self._bootstrap = bootstrap
+        self._score = score
+        self._random = random.Random(f"{score.seed} passing")
+        self.staying: list[ChaosTopic] = []  # whose values must be there in the end
+
+    def run(self) -> None:
+        """Until the run stops."""
+        number = 0
+        while not self._score.stopping.wait(self._random.uniform(4, 10)):
+            number += 1
+            topic = ChaosTopic(f"passing-{number}", self._random.randint(1, 3))
+            stays = self._random.random() < 0.4
+            if self._create(topic):
+                sends = self._write(topic)
+                if stays:
+                    self.staying.append(topic)
+                    self._note(sends)
+                else:
+                    self._delete(topic)
+
+    def _create(self, topic: ChaosTopic) -> bool:
+        admin = admin_client(self._bootstrap)
+        try:
+            admin.create_topics([NewTopic(topic.name, topic.partitions)])[topic.name].result(_ANSWER_SECONDS)
+        except (KafkaException, TimeoutError):
+            self._score.add("topics whose creation is ambiguous")
+            return False
+        self._score.add("topics created")
+        return True
+
+    def _write(self, topic: ChaosTopic) -> list[Send]:
+        sends: list[Send] = []
+        settings = {"bootstrap.servers": self._bootstrap, "log_level": 0, "enable.idempotence": True}
+        producer = Producer({**settings, "message.timeout.ms": int(_SETTLE_SECONDS * 1000)})
+        for _ in range(self._random.randint(1, 30)):
+            place, value = self._random.choice(topic.places), self._score.new_value()
+
+            def done(error: Any, message: Any, at: int = len(sends)) -> None:
+                if error is None:
+                    sends[at] = sends[at]._replace(offset=message.offset())
+
+            sends.append(Send(place, value))
+            producer.produce(topic.name, b"%d:" % value, partition=place[1], on_delivery=done)
+        producer.flush(_SETTLE_SECONDS + 5)
+        return sends
+
+    def _delete(self, topic: ChaosTopic) -> None:
+        try:
+            admin_client(self._bootstrap).delete_topics([topic.name])[topic.name].result(_ANSWER_SECONDS)
+        except (KafkaException, TimeoutError):
+            self._score.add("topics whose deletion is ambiguous")
+        else:
+            self._score.add("topics deleted")
+
+    def _note(self, sends: Sequence[Send]) -> None:
+        diary, now = Diary(self._score), time.monotonic()
+        whole = all(send.offset is not None for send in sends)
+        status = "ok" if whole else "info"
+        diary.write(Operation(diary.process, diary.next_index(), "send", status, tuple(sends), began=now, ended=now))
