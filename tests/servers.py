@@ -7,6 +7,7 @@ Import the fixtures that a room needs into its conftest.py:
 
 import contextlib
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -113,6 +114,17 @@ def free_ports(count: int) -> list[int]:
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [each.getsockname()[1] for each in sockets]
+
+
+def kept_ports(count: int) -> list[int]:
+    """Free ports that nobody gets by chance while who listens there is away: below those of outgoing connections."""
+    chance, found = random.SystemRandom(), set[int]()
+    while len(found) < count:
+        port = chance.randrange(15_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            found.add(port)
+    return list(found)
 
 
 def closed_port() -> int:

@@ -19,7 +19,7 @@ from tests.chaos.faults import SECONDS, kinds_at
 from tests.chaos.run import run
 from tests.chaos.schedule import draw
 
-_INSIDE = "CAUCE_CHAOS_NAMESPACE"
+_INSIDE = "CHAOS_NAMESPACE"
 
 
 def in_a_namespace_of_its_own() -> None:

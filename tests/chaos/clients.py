@@ -19,7 +19,7 @@ class Clients:
 
     def __init__(self, bootstrap: str, score: Score, rate: float) -> None:
         """`rate`: records a second, about."""
-        self._bootstrap = bootstrap
+        self._brokers = bootstrap
         self._score = score
         places = [place for topic in TOPICS for place in topic.places]
         each = rate / 3.5  # operations of 1.75 records by two producers
@@ -74,7 +74,7 @@ class Clients:
     def _read_everything(self) -> None:
         """The last poll: from the beginning to the end of every partition."""
         places = [place for topic in (*TOPICS, *self._passing.staying) for place in topic.places]
-        consumer = consumer_of(self._bootstrap, "last-poll", **{"enable.partition.eof": True})
+        consumer = consumer_of(self._brokers, "last-poll", **{"enable.partition.eof": True})
         from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
         consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in places])

@@ -20,7 +20,7 @@ import psutil
 from cauce.testing import CauceProcess
 from tests.chaos.proxy import ProxyLoop, TcpProxy
 from tests.chaos.store_proxy import StoreProxy
-from tests.servers import S3Server, free_ports
+from tests.servers import S3Server, kept_ports
 
 _INSIDE = Path(__file__).parent / "inside"
 _ROOT = Path(__file__).parents[2]
@@ -50,7 +50,7 @@ class NodeParty:
         self.disk = Disk(self._data)
         self._clock = folder / f"node-{number}.clock"
         self.set_clock(0)
-        [port] = free_ports(1)
+        [port] = kept_ports(1)
         host, _, store_port = store.endpoint.removeprefix("http://").rpartition(":")
         self.clients, self.redis = TcpProxy("127.0.0.1", port), TcpProxy("127.0.0.1", redis_port)
         self.store = StoreProxy(host, int(store_port), f"{seed} {number}")
@@ -68,8 +68,8 @@ class NodeParty:
             "node",
             {
                 "PYTHONPATH": os.pathsep.join([str(_INSIDE), str(_ROOT)]),
-                "CAUCE_CHAOS_CLOCK": str(self._clock),
-                "CAUCE_CHAOS_PLANTED": planted,
+                "CHAOS_CLOCK": str(self._clock),
+                "CHAOS_PLANTED": planted,
             },
         )
         self._wanted = False

@@ -26,7 +26,7 @@ class Reader(threading.Thread):
 
     def __init__(self, bootstrap: str, topics: Sequence[ChaosTopic], score: Score, *, name: str) -> None:
         super().__init__(name=name, daemon=True)
-        self._bootstrap = bootstrap
+        self._brokers = bootstrap
         self._places = [place for topic in topics for place in topic.places]
         self._score = score
         self._random = random.Random(f"{score.seed} {name}")
@@ -35,7 +35,7 @@ class Reader(threading.Thread):
 
     def run(self) -> None:
         """Until the run stops."""
-        consumer = consumer_of(self._bootstrap, f"not-used-{self.name}")
+        consumer = consumer_of(self._brokers, f"not-used-{self.name}")
         self._assign(consumer, dict.fromkeys(self._places, OFFSET_BEGINNING))
         turn = time.monotonic() + self._random.uniform(10, 40)
         while not self._score.read.is_set():
@@ -64,7 +64,7 @@ class Member(threading.Thread):
 
     def __init__(self, bootstrap: str, group: str, topic: ChaosTopic, score: Score, *, name: str) -> None:
         super().__init__(name=name, daemon=True)
-        self._bootstrap = bootstrap
+        self._brokers = bootstrap
         self._group = group
         self._topic = topic
         self._score = score
@@ -75,7 +75,7 @@ class Member(threading.Thread):
     def run(self) -> None:
         """Until the run stops."""
         settings = {"auto.offset.reset": "earliest", "auto.commit.interval.ms": 500, "session.timeout.ms": 10_000}
-        consumer = Consumer({"bootstrap.servers": self._bootstrap, "group.id": self._group, **_QUIET, **settings})
+        consumer = Consumer({"bootstrap.servers": self._brokers, "group.id": self._group, **_QUIET, **settings})
         consumer.subscribe([self._topic.name], on_assign=self._on_assign)
         now = time.monotonic()
         self._diary.write(

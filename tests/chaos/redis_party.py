@@ -9,7 +9,7 @@ from pathlib import Path
 import redis
 
 from infra.view.embedded import find_server
-from tests.servers import free_ports
+from tests.servers import kept_ports
 
 _START_SECONDS = 30.0
 _COPIES = 12  # kept at most
@@ -23,7 +23,7 @@ class RedisParty:
         self._copies = folder / "redis-copies"
         for each in (self._folder, self._copies):
             each.mkdir()
-        [self.port] = free_ports(1)
+        [self.port] = kept_ports(1)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

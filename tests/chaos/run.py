@@ -11,7 +11,7 @@ from tests.chaos.report import Outcome, Report, totals
 from tests.chaos.schedule import Planned
 from tests.chaos.score import Score
 from tests.chaos.world import Durability, World, running
-from tests.checker import check
+from tests.checker.check import check
 from tests.checker.history import read_history
 
 _RECOVERY_SECONDS = 45.0  # then a fault's line says what has not come back

@@ -56,7 +56,7 @@ class Passing(threading.Thread):
 
     def __init__(self, bootstrap: str, score: Score) -> None:
         super().__init__(name="passing topics", daemon=True)
-        self._bootstrap = bootstrap
+        self._brokers = bootstrap
         self._score = score
         self._random = random.Random(f"{score.seed} passing")
         self.staying: list[ChaosTopic] = []  # whose values must be there in the end
@@ -68,16 +68,16 @@ class Passing(threading.Thread):
             number += 1
             topic = ChaosTopic(f"passing-{number}", self._random.randint(1, 3))
             stays = self._random.random() < 0.4
-            if self._create(topic):
+            if self._create_topic(topic):
                 sends = self._write(topic)
                 if stays:
                     self.staying.append(topic)
                     self._note(sends)
                 else:
-                    self._delete(topic)
+                    self._delete_topic(topic)
 
-    def _create(self, topic: ChaosTopic) -> bool:
-        admin = admin_client(self._bootstrap)
+    def _create_topic(self, topic: ChaosTopic) -> bool:
+        admin = admin_client(self._brokers)
         try:
             admin.create_topics([NewTopic(topic.name, topic.partitions)])[topic.name].result(_ANSWER_SECONDS)
         except (KafkaException, TimeoutError):
@@ -88,7 +88,7 @@ class Passing(threading.Thread):
 
     def _write(self, topic: ChaosTopic) -> list[Send]:
         sends: list[Send] = []
-        settings = {"bootstrap.servers": self._bootstrap, "log_level": 0, "enable.idempotence": True}
+        settings = {"bootstrap.servers": self._brokers, "log_level": 0, "enable.idempotence": True}
         producer = Producer({**settings, "message.timeout.ms": int(_SETTLE_SECONDS * 1000)})
         for _ in range(self._random.randint(1, 30)):
             place, value = self._random.choice(topic.places), self._score.new_value()
@@ -102,9 +102,9 @@ class Passing(threading.Thread):
         producer.flush(_SETTLE_SECONDS + 5)
         return sends
 
-    def _delete(self, topic: ChaosTopic) -> None:
+    def _delete_topic(self, topic: ChaosTopic) -> None:
         try:
-            admin_client(self._bootstrap).delete_topics([topic.name])[topic.name].result(_ANSWER_SECONDS)
+            admin_client(self._brokers).delete_topics([topic.name])[topic.name].result(_ANSWER_SECONDS)
         except (KafkaException, TimeoutError):
             self._score.add("topics whose deletion is ambiguous")
         else:

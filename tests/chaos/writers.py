@@ -40,7 +40,7 @@ class Writer(threading.Thread):
     ) -> None:
         """`rate`: operations a second, of one to three records. `patience`: seconds, then a record is given up."""
         super().__init__(name=name, daemon=True)
-        self._bootstrap = bootstrap
+        self._brokers = bootstrap
         self._places = places
         self._score = score
         self._rate = rate
@@ -75,7 +75,7 @@ class Writer(threading.Thread):
     def _producer(self) -> Producer:
         return Producer(
             {
-                "bootstrap.servers": self._bootstrap,
+                "bootstrap.servers": self._brokers,
                 "log_level": 0,
                 "enable.idempotence": True,
                 "linger.ms": self._random.choice((0, 5, 20)),

@@ -1,7 +1,7 @@
 """Runs first in every node and compactor of a chaos run (it stands on their PYTHONPATH): lets their wall clock jump.
 
-`CAUCE_CHAOS_CLOCK` names a file of eight bytes, the milliseconds that the clock of this node is ahead, which may change
-at any time. `CAUCE_CHAOS_PLANTED` names modules of `tests.planted`, with commas, whose `plant()` is called.
+`CHAOS_CLOCK` names a file of eight bytes, the milliseconds that the clock of this node is ahead, which may change
+at any time. `CHAOS_PLANTED` names modules of `tests.planted`, with commas, whose `plant()` is called.
 """
 
 import importlib
@@ -23,7 +23,7 @@ def _let_the_clock_jump(path: str) -> None:
     Clock.now_ms = now_ms  # type: ignore[method-assign]
 
 
-if "CAUCE_CHAOS_CLOCK" in os.environ:
-    _let_the_clock_jump(os.environ["CAUCE_CHAOS_CLOCK"])
-for _name in filter(None, os.environ.get("CAUCE_CHAOS_PLANTED", "").split(",")):
+if "CHAOS_CLOCK" in os.environ:
+    _let_the_clock_jump(os.environ["CHAOS_CLOCK"])
+for _name in filter(None, os.environ.get("CHAOS_PLANTED", "").split(",")):
     importlib.import_module(f"tests.planted.{_name}").plant()
