@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from tests.chaos.faults import SECONDS, kinds_at
-from tests.chaos.run import run
+from tests.chaos.run import Run, run
 from tests.chaos.schedule import draw
 
 _INSIDE = "CHAOS_NAMESPACE"
@@ -38,7 +38,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--durability", choices=("object", "wal"), default="object")
-    parser.add_argument("--rate", type=float, default=120, help="records a second")
+    parser.add_argument("--rate", type=float, default=100, help="records a second")
+    parser.add_argument("--session", type=float, default=6, help="session time-out of the nodes, in seconds")
     parser.add_argument("--only", help="kinds of faults, with commas")
     parser.add_argument("--planted", default="", help="modules of tests.planted whose bugs the nodes have, with commas")
     parser.add_argument("--keep", action="store_true", help="keep history and logs of a run that is well, too")
@@ -49,15 +50,16 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="cauce-chaos-"))
     began = time.monotonic()
     print(f"seed {arguments.seed}, durability {arguments.durability}, {len(planned)} faults; in {folder}", flush=True)
-    wrong = run(
-        folder,
+    plan = Run(
         seed=arguments.seed,
         durability=arguments.durability,
         planned=planned,
         kinds=kinds,
         rate=arguments.rate,
+        session_seconds=arguments.session,
         planted=arguments.planted,
     )
+    wrong = run(folder, plan)
     for sentence in wrong[:30]:
         print(f"WRONG: {sentence}")
     print(f"seed {arguments.seed} at {arguments.durability}: {len(wrong)} wrong after {time.monotonic() - began:.0f} s")

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos.clients import Clients
@@ -84,24 +85,28 @@ class Conductor:
                 return
 
 
-def run(
-    folder: Path,
-    *,
-    seed: int,
-    durability: Durability,
-    planned: Sequence[Planned],
-    kinds: Sequence[str],
-    rate: float,
-    planted: str,
-) -> list[str]:
+@dataclass(frozen=True)
+class Run:
+    """What to do."""
+
+    seed: int
+    durability: Durability
+    planned: Sequence[Planned]
+    kinds: Sequence[str]  # that could have been drawn
+    rate: float = 100.0  # records a second
+    session_seconds: float = 6.0
+    planted: str = ""  # modules of tests.planted, with commas
+
+
+def run(folder: Path, plan: Run) -> list[str]:
     """A whole run; answers what is wrong, in sentences."""
-    score, report = Score(folder / "history.jsonl", seed), Report(kinds)
-    with running(folder, seed=seed, durability=durability, planted=planted) as world:
+    score, report = Score(folder / "history.jsonl", plan.seed), Report(plan.kinds)
+    with running(folder, plan.seed, plan.durability, plan.session_seconds, plan.planted) as world:
         print(f"disks are full by {world.nodes[0].disk.kind}; clocks jump inside the nodes", flush=True)
-        clients = Clients(world.bootstrap, score, rate)
+        clients = Clients(world.bootstrap, score, plan.rate)
         clients.start()
         try:
-            Conductor(world, score, report).carry_out(planned)
+            Conductor(world, score, report).carry_out(plan.planned)
             world.heal()
             if problem := world.await_well(_WELL_SECONDS):
                 score.fail(f"{_WELL_SECONDS:.0f} s after everything was healed {problem}")

@@ -51,6 +51,11 @@ def create(bootstrap: str, topics: Sequence[ChaosTopic]) -> None:
         future.result(60)
 
 
+def told(error: KafkaException | TimeoutError) -> str:
+    """Kafka's name of an error."""
+    return str(error.args[0].name()) if isinstance(error, KafkaException) else "a time-out"
+
+
 class Passing(threading.Thread):
     """Creates topics, writes a few values, deletes some of them again, all through the faults."""
 
@@ -80,8 +85,8 @@ class Passing(threading.Thread):
         admin = admin_client(self._brokers)
         try:
             admin.create_topics([NewTopic(topic.name, topic.partitions)])[topic.name].result(_ANSWER_SECONDS)
-        except (KafkaException, TimeoutError):
-            self._score.add("topics whose creation is ambiguous")
+        except (KafkaException, TimeoutError) as error:
+            self._score.add(f"ambiguous creations ({told(error)})")
             return False
         self._score.add("topics created")
         return True
@@ -105,8 +110,8 @@ class Passing(threading.Thread):
     def _delete_topic(self, topic: ChaosTopic) -> None:
         try:
             admin_client(self._brokers).delete_topics([topic.name])[topic.name].result(_ANSWER_SECONDS)
-        except (KafkaException, TimeoutError):
-            self._score.add("topics whose deletion is ambiguous")
+        except (KafkaException, TimeoutError) as error:
+            self._score.add(f"ambiguous deletions ({told(error)})")
         else:
             self._score.add("topics deleted")
 

@@ -17,13 +17,11 @@ from tests.servers import S3Server, credentials, seaweed
 
 Durability = Literal["object", "wal"]
 
-SESSION_SECONDS = 4.0
 _COPY_SECONDS = 3.0
 _LOOK_SECONDS = 1.0
 _START_SECONDS = 120.0
 
 _SETTINGS = {
-    "cauce.session.timeout.ms": str(int(SESSION_SECONDS * 1000)),
     "group.initial.rebalance.delay.ms": "0",
     "offsets.topic.num.partitions": "4",
     "cauce.compaction.bytes": "262144",
@@ -41,14 +39,27 @@ class World:
     """A running cluster that faults can get at."""
 
     def __init__(
-        self, folder: Path, store: S3Server, *, seed: int, durability: Durability, nodes: int = 3, planted: str = ""
+        self,
+        folder: Path,
+        store: S3Server,
+        *,
+        seed: int,
+        durability: Durability,
+        session_seconds: float,
+        planted: str = "",
+        nodes: int = 3,
     ) -> None:
         self.folder = folder
         self.durability = durability
         self.evidence = Evidence()
         self.loop = ProxyLoop()
         self.redis = RedisParty(folder)
-        settings = {**_SETTINGS, "cauce.durability": durability, "cauce.flush.interval.ms": _FLUSH[durability]}
+        settings = {
+            **_SETTINGS,
+            "cauce.session.timeout.ms": str(round(session_seconds * 1000)),
+            "cauce.durability": durability,
+            "cauce.flush.interval.ms": _FLUSH[durability],
+        }
         everybody = [
             NodeParty(number, folder, self.loop, store, self.redis.port, seed=seed, settings=settings, planted=planted)
             for number in range(nodes + 1)
@@ -145,10 +156,10 @@ class World:
 
 
 @contextmanager
-def running(folder: Path, *, seed: int, durability: Durability, planted: str = "") -> Iterator[World]:
+def running(folder: Path, seed: int, durability: Durability, session_seconds: float, planted: str) -> Iterator[World]:
     """A world that is started, and ended in the end."""
     with credentials(), seaweed() as store:
-        world = World(folder, store, seed=seed, durability=durability, planted=planted)
+        world = World(folder, store, seed=seed, durability=durability, session_seconds=session_seconds, planted=planted)
         try:
             world.start()
             yield world
