@@ -48,7 +48,8 @@ class CauceProcess:
         self._environment = dict(environment or {})
         self._command = command
         self.data = data
-        self.bootstrap = listen  # HOST:PORT; the port is real once started, and kept when started again
+        self.bootstrap = listen  # HOST:PORT as clients are told; the port is real once started
+        self._listen = listen  # where it listens when started again: the same place
         self._options = list(options)
         self._process: subprocess.Popen[str] | None = None
         self._lines: list[str] = []
@@ -74,7 +75,7 @@ class CauceProcess:
 
         Raises `RuntimeError` with what it printed.
         """
-        command = [sys.executable, "-m", "cauce", self._command, "--data", str(self.data), "--listen", self.bootstrap]
+        command = [sys.executable, "-m", "cauce", self._command, "--data", str(self.data), "--listen", self._listen]
         self._process = subprocess.Popen(
             command + self._options,
             stdin=subprocess.DEVNULL,
@@ -89,6 +90,8 @@ class CauceProcess:
             address = ready.get(timeout=_START_SECONDS)
             if address:
                 self.bootstrap = address
+                if self._listen.endswith(":0"):
+                    self._listen = address
                 return self
         self.kill()
         raise RuntimeError(f"the node did not start:\n{self.output}")

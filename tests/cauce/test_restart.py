@@ -3,6 +3,7 @@
 import fcntl
 import json
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from infra.wire.messages import fetch, produce
 from tests.cauce.commands import fails_to_start, works
 from tests.cauce.kept import cluster_id, commit, committed, node_id, read, write
 from tests.cauce.wire import ask
+from tests.servers import kept_ports
 
 _FIRST = [f"first-{number}" for number in range(300)]
 _THEN = [f"then-{number}" for number in range(200)]
@@ -147,3 +149,14 @@ def test_a_folder_of_a_newer_release(tmp_path: Path) -> None:
     (tmp_path / "node.json").write_text(json.dumps({"version": 99, "node_id": 1}))
     says = fails_to_start("up", "--data", str(tmp_path), "--listen", "127.0.0.1:0")
     assert says.endswith("has format 99, this release knows up to 1; use a newer release")
+
+
+def test_a_node_behind_a_proxy_listens_where_it_did(tmp_path: Path) -> None:
+    listening, advertised = kept_ports(2)
+    node = CauceProcess(
+        tmp_path, f"127.0.0.1:{listening}", ["--set", f"advertised.listeners=PLAINTEXT://127.0.0.1:{advertised}"]
+    )
+    for _ in range(2):
+        with node:
+            assert node.bootstrap == f"127.0.0.1:{advertised}"
+            socket.create_connection(("127.0.0.1", listening), timeout=10).close()

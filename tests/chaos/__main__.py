@@ -9,6 +9,7 @@ was broken or a kind of fault that was drawn never took effect.
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="keep history and logs of a run that is well, too")
     arguments = parser.parse_args()
     in_a_namespace_of_its_own()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no node is left over
     kinds = arguments.only.split(",") if arguments.only else kinds_at(arguments.durability)
     planned = draw(arguments.seed, 60 * arguments.minutes, kinds, SECONDS)
     folder = Path(tempfile.mkdtemp(prefix="cauce-chaos-"))
