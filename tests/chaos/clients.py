@@ -2,6 +2,8 @@
 
 import time
 
+from confluent_kafka import OFFSET_BEGINNING, TopicPartition
+
 from tests.chaos.aio_readers import AioMember, AioReader
 from tests.chaos.readers import Member, Reader, consumer_of, take
 from tests.chaos.score import Diary, Score
@@ -25,8 +27,8 @@ class Clients:
         each = rate / 3.5  # operations of 1.75 records by two producers
         self._passing = Passing(bootstrap, score)
         self._writing = [
-            Writer(bootstrap, places, score, name="patient", rate=each, patience=240),
-            Writer(bootstrap, places, score, name="impatient", rate=each, patience=8),
+            Writer(bootstrap, places, score, name="patient", rate=each, lives=1e6),
+            Writer(bootstrap, places, score, name="restless", rate=each, lives=12),
             self._passing,
         ]
         self._groups = {
@@ -75,8 +77,6 @@ class Clients:
         """The last poll: from the beginning to the end of every partition."""
         places = [place for topic in (*TOPICS, *self._passing.staying) for place in topic.places]
         consumer = consumer_of(self._brokers, "last-poll", **{"enable.partition.eof": True})
-        from confluent_kafka import OFFSET_BEGINNING, TopicPartition
-
         consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in places])
         diary, now = Diary(self._score), time.monotonic()
         diary.write(Operation(diary.process, diary.next_index(), "assign", "ok", began=now, ended=now))

@@ -9,8 +9,9 @@ from tests.chaos.node_party import NodeParty
 # counter → how a line of a node's log looks that counts for it; a group is a number to add instead of one
 _LINES = {
     "leases taken": re.compile(r"took ([1-9]\d*) leases of"),
-    "fenced sessions": re.compile(r"session \S+ is given up"),
-    "fenced leases": re.compile(r"knows a later leader epoch|session \S+ is over"),
+    "fenced sessions": re.compile(r"cluster\.session: session \S+ is over"),
+    "fences found": re.compile(r"its fence was found"),
+    "fenced leases": re.compile(r"knows a later leader epoch"),
     "WAL returns": re.compile(r"returned from the WAL up to"),
     "waits for a WAL": re.compile(r"(\d+) partitions wait for the nodes whose disks"),
     "views built": re.compile(r"built the view: incarnation"),

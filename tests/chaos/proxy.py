@@ -116,6 +116,8 @@ class TcpProxy:
         try:
             await self._passing.wait()
             await self._relay(reader, writer)
+        except asyncio.CancelledError:  # the proxy ends: asyncio's own streams stumble over a cancelled handler
+            return
         finally:
             self._open.discard(writer)
             reset(writer)

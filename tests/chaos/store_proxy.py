@@ -81,7 +81,7 @@ class StoreProxy:
         try:
             while await self._one(reader, writer, upstream):
                 pass
-        except (OSError, NotHttp):
+        except (OSError, NotHttp, asyncio.CancelledError):  # cancelled when the proxy ends
             reset(writer)
         finally:
             self._open.discard(writer)

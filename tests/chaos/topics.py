@@ -94,7 +94,7 @@ class Passing(threading.Thread):
     def _write(self, topic: ChaosTopic) -> list[Send]:
         sends: list[Send] = []
         settings = {"bootstrap.servers": self._brokers, "log_level": 0, "enable.idempotence": True}
-        producer = Producer({**settings, "message.timeout.ms": int(_SETTLE_SECONDS * 1000)})
+        producer = Producer({**settings, "message.timeout.ms": 0})  # see `writers`
         for _ in range(self._random.randint(1, 30)):
             place, value = self._random.choice(topic.places), self._score.new_value()
 
@@ -104,12 +104,15 @@ class Passing(threading.Thread):
 
             sends.append(Send(place, value))
             producer.produce(topic.name, b"%d:" % value, partition=place[1], on_delivery=done)
-        producer.flush(_SETTLE_SECONDS + 5)
+        producer.flush(_SETTLE_SECONDS)
+        producer.purge()
+        producer.flush(1)
         return sends
 
     def _delete_topic(self, topic: ChaosTopic) -> None:
+        admin = admin_client(self._brokers)  # its requests end with it
         try:
-            admin_client(self._brokers).delete_topics([topic.name])[topic.name].result(_ANSWER_SECONDS)
+            admin.delete_topics([topic.name])[topic.name].result(_ANSWER_SECONDS)
         except (KafkaException, TimeoutError) as error:
             self._score.add(f"ambiguous deletions ({told(error)})")
         else:

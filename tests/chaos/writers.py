@@ -1,4 +1,9 @@
-"""Idempotent producers (librdkafka) that write unique values with acks=all, whatever happens."""
+"""Idempotent producers (librdkafka) that write unique values with acks=all, whatever happens.
+
+A record never times out in them: when one does, librdkafka begins a new producer epoch and sends again what is under way
+with it, so that records stand twice without anybody's fault. What is ambiguous comes from producers that are given up
+with everything that they have under way, as those of a client that crashes.
+"""
 
 import random
 import threading
@@ -33,18 +38,18 @@ class _Running:
 
 
 class Writer(threading.Thread):
-    """One producer after the other: a new one, which is a new process, only after a fatal error."""
+    """One producer after the other, each a process of its own."""
 
     def __init__(
-        self, bootstrap: str, places: Sequence[Partition], score: Score, *, name: str, rate: float, patience: float
+        self, bootstrap: str, places: Sequence[Partition], score: Score, *, name: str, rate: float, lives: float
     ) -> None:
-        """`rate`: operations a second, of one to three records. `patience`: seconds, then a record is given up."""
+        """`rate`: operations a second, of one to three records. `lives`: seconds, about, after which a producer is given up."""
         super().__init__(name=name, daemon=True)
         self._brokers = bootstrap
         self._places = places
         self._score = score
         self._rate = rate
-        self._patience = patience
+        self._lives = lives
         self._random = random.Random(f"{score.seed} {name}")
         self._under_way: dict[int, _Running] = {}
         self._broken = False
@@ -59,7 +64,8 @@ class Writer(threading.Thread):
         producer = self._producer()
         self._broken = False
         began, done = time.monotonic(), 0
-        while not self._score.stopping.is_set() and not self._broken:
+        end = began + self._lives * self._random.uniform(0.5, 1.5)
+        while not self._score.stopping.is_set() and not self._broken and time.monotonic() < end:
             wait = began + done / self._rate - time.monotonic()
             if wait < -1:  # it stood still: what was missed is not made up for
                 began, done = time.monotonic(), 0
@@ -67,7 +73,10 @@ class Writer(threading.Thread):
             if len(producer) < _MOST_WAITING:
                 self._send(producer, diary)
             done += 1
-        producer.flush(_FLUSH_SECONDS if not self._broken else 1)
+        if self._score.stopping.is_set():
+            producer.flush(_FLUSH_SECONDS)
+        producer.purge()
+        producer.flush(1)
         for running in list(self._under_way.values()):
             diary.write(running.ended(diary.process))
         self._under_way.clear()
@@ -79,7 +88,7 @@ class Writer(threading.Thread):
                 "log_level": 0,
                 "enable.idempotence": True,
                 "linger.ms": self._random.choice((0, 5, 20)),
-                "message.timeout.ms": int(self._patience * 1000),
+                "message.timeout.ms": 0,
                 "request.timeout.ms": 10_000,
                 "socket.timeout.ms": 15_000,
                 "reconnect.backoff.max.ms": 500,
