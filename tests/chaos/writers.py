@@ -1,7 +1,7 @@
 """Idempotent producers (librdkafka) that write unique values with acks=all, whatever happens.
 
-A record never times out in them: when one does, librdkafka begins a new producer epoch and sends again what is under way
-with it, so that records stand twice without anybody's fault. What is ambiguous comes from producers that are given up
+A record never times out in them: when one does, librdkafka begins a new producer epoch and sends again with it what is
+under way, so that records stand twice without anybody's fault. What is ambiguous comes from producers that are given up
 with everything that they have under way, as those of a client that crashes.
 """
 
@@ -43,7 +43,7 @@ class Writer(threading.Thread):
     def __init__(
         self, bootstrap: str, places: Sequence[Partition], score: Score, *, name: str, rate: float, lives: float
     ) -> None:
-        """`rate`: operations a second, of one to three records. `lives`: seconds, about, after which a producer is given up."""
+        """`rate`: operations a second, of one to three records. `lives`: about so many seconds, then it is given up."""
         super().__init__(name=name, daemon=True)
         self._brokers = bootstrap
         self._places = places
