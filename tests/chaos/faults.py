@@ -105,10 +105,10 @@ def _free_disk(world: World, planned: Planned) -> None:
 
 
 def _jump(world: World, planned: Planned) -> None:
-    """Forward or back; only forward shows in a stamp, so the others jump forward when the victim jumps back."""
-    ahead = round(_HOUR_MS * (0.1 + 3 * planned.strength))
-    for node in world.nodes:
-        node.set_clock(ahead if node is _victim(world, planned) else -ahead // 2)
+    """One back and the others forward, each by another time: only what is ahead shows in a stamp."""
+    ahead = round(_HOUR_MS * (0.2 + 3 * planned.strength))
+    for at, node in enumerate(world.nodes):
+        node.set_clock(-ahead if node is _victim(world, planned) else ahead // (1 + at))
 
 
 def _set_clocks(world: World, planned: Planned) -> None:
@@ -136,14 +136,14 @@ def _set_redis_back(world: World, planned: Planned) -> None:
 def _bad_store(weather: Callable[[random.Random], Weather], *, everybody: bool) -> Act:
     def begin(world: World, planned: Planned) -> None:
         chance = random.Random(f"{planned.victim} {planned.strength}")
-        world.set_weather(world.everybody if everybody else [_victim(world, planned)], weather(chance))
+        world.set_weather(world.everybody if everybody else [_victim(world, planned)], planned, weather(chance))
 
     return begin
 
 
 def _good_store(*, everybody: bool) -> Act:
     def end(world: World, planned: Planned) -> None:
-        world.set_weather(world.everybody if everybody else [_victim(world, planned)], FAIR)
+        world.set_weather(world.everybody if everybody else [_victim(world, planned)], planned, FAIR)
 
     return end
 

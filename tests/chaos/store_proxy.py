@@ -6,6 +6,7 @@ a lost answer that was absorbed.
 """
 
 import asyncio
+import functools
 import random
 from collections import Counter
 from dataclasses import dataclass
@@ -23,12 +24,25 @@ class Weather:
 
     outage: Outage = ""
     slow: float = 0.0  # it waits before it goes on
-    slow_seconds: tuple[float, float] = (0.1, 2.0)
+    slow_seconds: tuple[float, float] = (0.0, 0.0)
     refused: float = 0.0  # 503 SlowDown; the server hears nothing of it
     reset: float = 0.0  # the connection ends before the server hears of it
     lost: float = 0.0  # the server carries it out, and the connection ends without an answer
     broken: float = 0.0  # the answer ends in its middle
     wrong: float = 0.0  # the server carries it out, and the answer is a 500
+
+    def with_also(self, other: "Weather") -> "Weather":
+        """Both at once: of each misfortune the likelier."""
+        return Weather(
+            self.outage or other.outage,
+            max(self.slow, other.slow),
+            max(self.slow_seconds, other.slow_seconds),
+            max(self.refused, other.refused),
+            max(self.reset, other.reset),
+            max(self.lost, other.lost),
+            max(self.broken, other.broken),
+            max(self.wrong, other.wrong),
+        )
 
 
 FAIR = Weather()
@@ -45,6 +59,7 @@ class StoreProxy:
         self._open: set[asyncio.StreamWriter] = set()
         self._fair_again = asyncio.Event()
         self._lost_creates: set[str] = set()
+        self._causes: dict[object, Weather] = {}
         self.weather = FAIR
         self.port = 0
         self.counts: Counter[str] = Counter()
@@ -54,14 +69,21 @@ class StoreProxy:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", port, limit=1 << 20)
         self.port = self._server.sockets[0].getsockname()[1]
 
-    async def set_weather(self, weather: Weather) -> None:
-        """From now on; an outage cuts what is under way too."""
-        self.weather = weather
+    async def set_weather(self, cause: object, weather: Weather) -> None:
+        """From now on, beside what other causes bring; an outage cuts what is under way too."""
+        self._causes[cause] = weather
+        self.weather = functools.reduce(Weather.with_also, self._causes.values())
         waiting, self._fair_again = self._fair_again, asyncio.Event()
         waiting.set()
         if weather.outage == "reset":
             for writer in list(self._open):
                 reset(writer)
+
+    async def clear(self) -> None:
+        """The weather is fair, whatever the causes."""
+        causes = list(self._causes)
+        for cause in causes:
+            await self.set_weather(cause, FAIR)
 
     async def close(self) -> None:
         """Stop listening and end every connection."""

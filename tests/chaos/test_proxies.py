@@ -116,7 +116,7 @@ def _ask(port: int, method: str, path: str, body: bytes | None = None) -> tuple[
 
 
 def _tell(loop: ProxyLoop, proxy: StoreProxy, weather: Weather) -> None:
-    loop.call(proxy.set_weather(weather))
+    loop.call(proxy.set_weather("test", weather))
 
 
 def test_a_tcp_proxy_passes_bytes_and_cuts(proxies: ProxyLoop, echo: socket.socket) -> None:
@@ -162,6 +162,18 @@ def test_fair_weather_changes_nothing(proxies: ProxyLoop, store: _Store) -> None
     assert _ask(proxy.port, "GET", "/b/one") == (200, b"x" * 100_000)
     assert _ask(proxy.port, "GET", "/b/two") == (404, b"")
     assert proxy.counts == {"requests": 4}
+
+
+def test_the_weather_of_one_cause_ends_and_that_of_another_stays(proxies: ProxyLoop, store: _Store) -> None:
+    proxy = StoreProxy("127.0.0.1", store.server_port, seed=1)
+    proxies.add(proxy)
+    proxies.call(proxy.set_weather("one", Weather(refused=1.0)))
+    proxies.call(proxy.set_weather("two", Weather(slow=0.5)))
+    assert proxy.weather == Weather(refused=1.0, slow=0.5)
+    proxies.call(proxy.set_weather("one", FAIR))
+    assert proxy.weather == Weather(slow=0.5)
+    proxies.call(proxy.clear())
+    assert proxy.weather == FAIR
 
 
 def test_a_refusal_and_a_reset_keep_a_request_from_the_server(proxies: ProxyLoop, store: _Store) -> None:

@@ -33,7 +33,7 @@ class ChaosTopic:
 
 
 STEADY = ChaosTopic("steady", 6, {"segment.bytes": "1048576"})
-STAMPED = ChaosTopic("stamped", 2, {"message.timestamp.type": "LogAppendTime"})  # shows the clock of its leader
+STAMPED = ChaosTopic("stamped", 4, {"message.timestamp.type": "LogAppendTime"})  # shows the clock of its leader
 SHARED = ChaosTopic("shared", 4)  # what consumer groups read
 TOPICS = (STEADY, STAMPED, SHARED)
 

@@ -11,7 +11,7 @@ from tests.chaos.evidence import Evidence
 from tests.chaos.node_party import NodeParty
 from tests.chaos.proxy import ProxyLoop
 from tests.chaos.redis_party import RedisParty
-from tests.chaos.store_proxy import FAIR, Weather
+from tests.chaos.store_proxy import Weather
 from tests.chaos.topics import TOPICS, admin_client, create
 from tests.servers import S3Server, credentials, seaweed
 
@@ -89,15 +89,15 @@ class World:
         create(self.bootstrap, TOPICS)
         self._watcher.start()
 
-    def set_weather(self, nodes: list[NodeParty], weather: Weather) -> None:
-        """Between these nodes and the store."""
+    def set_weather(self, nodes: list[NodeParty], cause: object, weather: Weather) -> None:
+        """Between these nodes and the store, beside the weather of other causes."""
         for node in nodes:
-            self.loop.call(node.store.set_weather(weather))
+            self.loop.call(node.store.set_weather(cause, weather))
 
     def heal(self) -> None:
         """Everything is as it should be again, and every node up; the guest has left."""
-        self.set_weather(self.everybody, FAIR)
         for node in self.everybody:
+            self.loop.call(node.store.clear())
             node.disk.free(node.process)
             node.set_clock(0)
             node.resume()

@@ -70,6 +70,8 @@ class Writer(threading.Thread):
             if wait < -1:  # it stood still: what was missed is not made up for
                 began, done = time.monotonic(), 0
             producer.poll(max(0.0, wait))
+            if time.monotonic() < began + done / self._rate:  # it was woken by an answer
+                continue
             if len(producer) < _MOST_WAITING:
                 self._send(producer, diary)
             done += 1
