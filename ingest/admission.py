@@ -17,6 +17,7 @@ class _Waiting:
     size: int
     batches: int
     append: Callable[[], None]
+    left: Callable[[], None]
     ran: "asyncio.Future[None]"
 
 
@@ -31,13 +32,18 @@ class Admission:
     def __len__(self) -> int:
         return len(self._queue)
 
-    def submit(self, size: int, batches: int, append: Callable[[], None]) -> "asyncio.Future[None] | None":
-        """Run `append` now (None), or answer a future that is done when it ran; cancelling that leaves the line."""
+    def submit(
+        self, size: int, batches: int, append: Callable[[], None], left: Callable[[], None]
+    ) -> "asyncio.Future[None] | None":
+        """Run `append` now (None), or answer a future that is done when it ran; cancelling that leaves the line.
+
+        Who left is told by `left` when it would have been its turn, before anything behind it runs.
+        """
         if not self._queue and self._has_room(size, batches):
             append()
             return None
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(size, batches, append, loop.create_future())
+        waiting = _Waiting(size, batches, append, left, loop.create_future())
         self._queue.append(waiting)
         self._poll_later(loop)
         return waiting.ran
@@ -46,10 +52,12 @@ class Admission:
         """There may be room again: run what fits, in order."""
         while self._queue:
             waiting = self._queue[0]
-            if not waiting.ran.done():
-                if not self._has_room(waiting.size, waiting.batches):
-                    return
+            if waiting.ran.done():
+                waiting.left()
+            elif self._has_room(waiting.size, waiting.batches):
                 self._run(waiting)
+            else:
+                return
             self._queue.popleft()
 
     @staticmethod

@@ -5,6 +5,7 @@ acknowledgement leaves only while the session's TTL holds at that very moment (t
 producer's sequence or epoch, which clients take for final.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -101,8 +102,18 @@ class Appender:
         if one.leader_epoch is not None and one.leader_epoch != log.leader_epoch:
             raise NotLeader(f"{one.partition} is at leader epoch {log.leader_epoch}, not {one.leader_epoch}")
         if log.durability == "wal" or one.acks == ACKS_LEADER:
-            log.check_ttl()  # it would not be acknowledged, and the retry would be a second copy
+            try:
+                log.check_ttl()  # it would not be acknowledged, and the retry would be a second copy
+            except CauceError:
+                log.turn_away(one.batches)
+                raise
         return log
+
+    def turn_away(self, appends: Sequence[PartitionAppend]) -> None:
+        """These left the line before there was room: nothing of their producers may go before they are sent again."""
+        for one in appends:
+            with contextlib.suppress(NotLeader):
+                self._find_log(one.partition).turn_away(one.batches)
 
     def _note(self, log: PartitionLog, one: PartitionAppend) -> None:
         self._unpublished.note(log)

@@ -262,7 +262,10 @@ class Leaders:
         one = PartitionAppend(partition, checked, ACKS_ALL, complete, leader_epoch)
         size = sum(len(view) for view in views)
         waiting = self.admission.submit(
-            size, len(checked), lambda: result.extend(self.appender.append([one], self._clock.now_ms()))
+            size,
+            len(checked),
+            lambda: result.extend(self.appender.append([one], self._clock.now_ms())),
+            lambda: self.appender.turn_away([one]),
         )
         if waiting is not None:
             await waiting

@@ -141,7 +141,7 @@ class _Produced:
         if not self._appends:
             return
         size = sum(len(batch) for one in self._appends for _, batch in one.batches)
-        in_line = self._leaders.admission.submit(size, len(self._appends), self._append)
+        in_line = self._leaders.admission.submit(size, len(self._appends), self._append, self._left)
         try:
             async with asyncio.timeout(seconds):
                 if in_line is not None:
@@ -161,6 +161,9 @@ class _Produced:
             _fill(self._answers[place], result)
             if one.acks == ACKS_NONE:
                 self._complete(place, None)
+
+    def _left(self) -> None:
+        self._leaders.appender.turn_away(self._appends)
 
     def _complete(self, place: int, error: CauceError | None) -> None:
         if place not in self._waiting:

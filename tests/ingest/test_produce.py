@@ -291,6 +291,48 @@ def test_pipelined_requests_append_in_order_also_when_they_have_to_wait() -> Non
     run(body, partial(WriteSide, limits=IngestLimits(unpublished_bytes=3_000)))
 
 
+def test_nothing_goes_before_a_batch_that_gave_up_waiting() -> None:
+    """Told of a gap, clients would begin a new epoch and send what is under way as new records."""
+
+    async def body(side: WriteSide) -> None:
+        log = side.open()
+        handler = handler_of(side)
+        sent = partial(fresh, producer_id=3, epoch=1)
+        assert (await produce(side, request_of(sent(sequence=0))))[0].error_code == 0
+        budget, side.wal.budget = side.wal.budget, 0
+        given_up = asyncio.create_task(produce(side, request_of(sent(sequence=1), timeout_ms=100)))
+        await until(lambda: len(side.leaders.admission) == 1)
+        behind = asyncio.create_task(handler.handle(context(), request_of(sent(sequence=2))))
+        assert (await given_up)[0].error_code == ErrorCode.REQUEST_TIMED_OUT
+        side.wal.budget = budget
+        response = await behind
+        assert response is not None
+        assert response.responses[0].partition_responses[0].error_code == ErrorCode.REQUEST_TIMED_OUT
+        assert log.log_end_offset == 1
+        for sequence in (1, 2):
+            (again,) = await produce(side, request_of(sent(sequence=sequence)))
+            assert (again.error_code, again.base_offset) == (0, sequence)
+        (gap,) = await produce(side, request_of(sent(sequence=4)))
+        assert gap.error_code == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+
+    run(body)
+
+
+def test_nothing_goes_before_a_batch_that_a_leader_of_the_past_refused() -> None:
+    async def body(side: WriteSide) -> None:
+        log = side.open(durability="wal")
+        sent = partial(fresh, producer_id=3, epoch=1)
+        side.guard.lapsed = True
+        (refused,) = await produce(side, request_of(sent(sequence=0)))
+        assert refused.error_code == ErrorCode.NOT_LEADER_OR_FOLLOWER
+        side.guard.lapsed = False
+        (behind,) = await produce(side, request_of(sent(sequence=1)))
+        assert behind.error_code == ErrorCode.REQUEST_TIMED_OUT
+        assert log.log_end_offset == 0
+
+    run(body)
+
+
 def test_a_request_that_gives_up_waiting_appends_nothing() -> None:
     async def body(side: WriteSide) -> None:
         log = side.open()
