@@ -38,7 +38,9 @@ def draw(seed: int, seconds: float, kinds: Sequence[str], lasting: Mapping[str, 
     while now < seconds:
         size = chance.choice((1, 1, 2, 3))
         storm = [_one(chance, now, kind, lasting[kind]) for kind in itertools.islice(deck, size)]
-        planned += [fault for fault in storm if fault.end <= seconds or not planned]
+        for fault in storm:
+            if fault.end <= seconds or not planned:
+                planned.append(fault)
         now = max(fault.end for fault in storm) + chance.uniform(*_QUIET_SECONDS)
     return sorted(planned, key=lambda fault: fault.at)
 
