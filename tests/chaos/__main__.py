@@ -69,7 +69,8 @@ def main() -> None:
         print(f"history.jsonl and the logs of the nodes are in {folder}")
     else:
         shutil.rmtree(folder, ignore_errors=True)
-    sys.exit(1 if wrong else 0)
+    sys.stdout.flush()
+    os._exit(1 if wrong else 0)  # a client that does not close would keep this process
 
 
 if __name__ == "__main__":

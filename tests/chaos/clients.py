@@ -13,6 +13,7 @@ from tests.checker.history import Operation, Partition
 
 _CATCH_UP_SECONDS = 90.0
 _LAST_POLL_SECONDS = 240.0
+_CLOSE_SECONDS = 30.0
 _LINGER_SECONDS = 3.0  # the last poll goes on for so long after everything came to its end
 
 
@@ -55,7 +56,9 @@ class Clients:
         self._await_groups()
         self._score.read.set()
         for thread in self._reading:
-            thread.join()
+            thread.join(_CLOSE_SECONDS)
+            if thread.is_alive():  # librdkafka's close can wait for ever, with its member long gone from the group
+                self._score.add("consumers that do not close")
         self._read_everything()
 
     def abandon(self) -> None:
