@@ -22,7 +22,8 @@ _WELL_SECONDS = 150.0
 class Conductor:
     """Begins and ends the faults of a schedule, each in a thread of its own."""
 
-    def __init__(self, world: World, score: Score, report: Report) -> None:
+    def __init__(self, world: World, score: Score, report: Report, settle_seconds: float | None = None) -> None:
+        self._settle_seconds = settle_seconds
         self._world = world
         self._score = score
         self._report = report
@@ -57,7 +58,11 @@ class Conductor:
         from_end = self._score.watch()
         with self._lock:
             beside |= {one.kind for one in self._under_way} - {fault.kind}
-        self._settle(kind.settle, from_end.acknowledged, from_end.polled)
+        self._settle(
+            kind.settle if self._settle_seconds is None else self._settle_seconds,
+            from_end.acknowledged,
+            from_end.polled,
+        )
         with self._lock:
             self._under_way.discard(fault)
         after, counts_after = self._world.evidence.totals(self._world.everybody), self._score.counts.copy()
@@ -95,6 +100,7 @@ class Run:
     kinds: Sequence[str]  # that could have been drawn
     rate: float = 100.0  # records a second
     session_seconds: float = 6.0
+    settle_seconds: float | None = None  # after each fault; None: as its kind has it
     planted: str = ""  # modules of tests.planted, with commas
 
 
@@ -106,7 +112,7 @@ def run(folder: Path, plan: Run) -> list[str]:
         clients = Clients(world.bootstrap, score, plan.rate)
         clients.start()
         try:
-            Conductor(world, score, report).carry_out(plan.planned)
+            Conductor(world, score, report, plan.settle_seconds).carry_out(plan.planned)
             world.heal()
             if problem := world.await_well(_WELL_SECONDS):
                 score.fail(f"{_WELL_SECONDS:.0f} s after everything was healed {problem}")

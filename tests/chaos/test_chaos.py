@@ -10,5 +10,6 @@ from tests.chaos.schedule import Planned
 
 @pytest.mark.timeout(300)
 def test_a_killed_node(tmp_path: Path) -> None:
-    plan = Run(seed=1, durability="object", planned=[Planned(1.0, "node-kill", 1.0, 0, 0.5)], kinds=["node-kill"])
+    fault = Planned(at=1.0, kind="node-kill", seconds=1.0, victim=0, strength=0.5)
+    plan = Run(1, "object", planned=[fault], kinds=["node-kill"], session_seconds=3, settle_seconds=1)
     assert run(tmp_path, plan) == []
