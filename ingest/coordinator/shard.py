@@ -20,10 +20,17 @@ from ingest.coordinator.group import ConsumerGroup
 from ingest.coordinator.group_effects import AnswerJoin, AnswerSync, Effect, GroupLimits, StoreGroup
 from ingest.coordinator.group_state import GroupState
 from ingest.coordinator.loading import Loaded, load
-from ingest.coordinator.offset_log import OffsetLog
-from ingest.coordinator.offset_records import Change, GroupChange, OffsetChange, decode_group, encode_group
+from ingest.coordinator.offset_records import (
+    Change,
+    GroupChange,
+    OffsetChange,
+    decode_group,
+    encode_change,
+    encode_group,
+)
 from ingest.coordinator.offsets import GroupOffsets, OffsetLimits, TopicPartition
 from ingest.coordinator.ports import LogSource, OffsetsView
+from ingest.coordinator.record_log import RecordLog
 from ingest.coordinator.replay import Replay
 from ingest.coordinator.view_feed import ViewFeed
 from ingest.coordinator.wakeups import WakeUps
@@ -68,7 +75,7 @@ class GroupShard:
         self._parts = parts
         self._closed = False
         self._next_offset = 0  # memory follows the log up to here
-        self._log = OffsetLog(parts.appender, self.lease, parts.clock, self._settle)
+        self._log = RecordLog[Change](parts.appender, self.lease, parts.clock, encode_change, self._settle)
         self._feed = ViewFeed(parts.view, self.lease, parts.view_interval_seconds, self._stable_upto, self._everything)
         self._wakeups = WakeUps(parts.clock, self._on_wake)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -211,7 +218,7 @@ class GroupShard:
     # the log
 
     async def write(self, changes: Sequence[Change]) -> None:
-        """Append changes, and return once they are durable and in memory. Raises as `OffsetLog.write`."""
+        """Append changes, and return once they are durable and in memory. Raises as `RecordLog.write`."""
         await self._log.write(changes)
 
     async def remove(self, entry: GroupEntry) -> None:

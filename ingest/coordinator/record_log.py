@@ -1,22 +1,24 @@
-"""Writes changes to one partition of `__consumer_offsets`: what waits together goes in one record batch.
+"""Writes changes to one partition of an internal topic: what waits together goes in one record batch.
 
 Several appends may be under way; they are settled in the order they were sent, so that memory follows the log.
-Knows no groups: whoever settles applies the changes.
+Knows neither groups nor transactions: whoever settles applies the changes.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from infra.clock import Clock
 from infra.errors import CauceError, NotLeader, Unavailable
 from infra.partition import Lease
 from infra.ports import LogAppender
 from infra.records.encode import batch_of
-from ingest.coordinator.offset_records import Change, encode_change
 
 log = logging.getLogger(__name__)
+
+Change = TypeVar("Change")
 
 MAX_IN_FLIGHT = 4
 """Appends under way at once: with object durability one takes a flush, and the next should not wait for it."""
@@ -24,27 +26,34 @@ MAX_IN_FLIGHT = 4
 MAX_BATCH_BYTES = 256 * 1024
 """Above it waiting writes go in another batch, well below what a batch may be; one large write goes by itself."""
 
-Settle = Callable[[int, Sequence[Change]], Awaitable[None]]
-
 
 @dataclass(slots=True, eq=False)
-class _Write:
+class _Write(Generic[Change]):
     changes: Sequence[Change]
     records: list[tuple[bytes, bytes | None]]
     size: int
     done: asyncio.Future[None]
 
 
-class OffsetLog:
+class RecordLog(Generic[Change]):
     """One coordinator's way into its partition's log."""
 
-    def __init__(self, appender: LogAppender, lease: Lease, clock: Clock, settle: Settle) -> None:
-        """`settle(base offset, changes)` is awaited for each batch, one after the other, before its writers go on."""
+    def __init__(
+        self,
+        appender: LogAppender,
+        lease: Lease,
+        clock: Clock,
+        encode: Callable[[Change], tuple[bytes, bytes | None]],
+        settle: Callable[[int, Sequence[Change]], Awaitable[None]],
+    ) -> None:
+        """`encode` gives key and value of a change's record. `settle(base offset, changes)` is awaited for each batch,
+        one after the other, before its writers go on."""
         self._appender = appender
         self._lease = lease
         self._clock = clock
+        self._encode = encode
         self._settle = settle
-        self._waiting: list[_Write] = []
+        self._waiting: list[_Write[Change]] = []
         self._in_flight: set[asyncio.Task[None]] = set()
         self._last: asyncio.Task[None] | None = None
         self._closed = False
@@ -56,7 +65,7 @@ class OffsetLog:
         """
         if self._closed:
             raise NotLeader("this coordinator has moved")
-        records = [encode_change(change) for change in changes]
+        records = [self._encode(change) for change in changes]
         size = sum(len(key) + len(value or b"") for key, value in records)
         loop = asyncio.get_running_loop()
         write = _Write(changes, records, size, loop.create_future())
@@ -72,13 +81,18 @@ class OffsetLog:
             task.cancel()
         self._fail(self._take(None), NotLeader("this coordinator has moved"))
 
+    async def ended(self) -> None:
+        """Closed, wait until what was being appended is in the log or never will be, as far as can be known."""
+        if self._in_flight:
+            await asyncio.wait(self._in_flight)
+
     def _send(self) -> None:
         while self._waiting and len(self._in_flight) < MAX_IN_FLIGHT and not self._closed:
             task = asyncio.create_task(self._append(self._take(MAX_BATCH_BYTES), self._last))
             self._in_flight.add(task)
             self._last = task
 
-    def _take(self, max_bytes: int | None) -> list[_Write]:
+    def _take(self, max_bytes: int | None) -> list[_Write[Change]]:
         taken = total = 0
         for write in self._waiting:
             total += write.size
@@ -88,7 +102,7 @@ class OffsetLog:
         writes, self._waiting = self._waiting[:taken], self._waiting[taken:]
         return writes
 
-    async def _append(self, writes: list[_Write], previous: asyncio.Task[None] | None) -> None:
+    async def _append(self, writes: list[_Write[Change]], previous: asyncio.Task[None] | None) -> None:
         task = asyncio.current_task()
         try:
             await self._append_and_settle(writes, previous)
@@ -107,7 +121,7 @@ class OffsetLog:
                 self._last = None
             self._send()
 
-    async def _append_and_settle(self, writes: list[_Write], previous: asyncio.Task[None] | None) -> None:
+    async def _append_and_settle(self, writes: list[_Write[Change]], previous: asyncio.Task[None] | None) -> None:
         records = [record for write in writes for record in write.records]
         batch = batch_of(records, self._clock.now_ms())
         try:
@@ -120,7 +134,7 @@ class OffsetLog:
             if not write.done.done():
                 write.done.set_result(None)
 
-    def _fail(self, writes: Sequence[_Write], error: CauceError) -> None:
+    def _fail(self, writes: Sequence[_Write[Change]], error: CauceError) -> None:
         for write in writes:
             if not write.done.done():
                 write.done.set_exception(error)

@@ -1,0 +1,170 @@
+"""Transaction coordinators over logs in memory, and partitions that take markers: held up, refused, or lost."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from infra.error_code import ErrorCode
+from infra.errors import Unavailable
+from infra.partition import Lease, PartitionId, SessionId
+from infra.ports import EpochStart
+from ingest.coordinator.marker_sender import Ending, EndingOf, MarkerSender, Results
+from ingest.coordinator.offsets import TopicPartition
+from ingest.coordinator.transaction_coordinator import TRANSACTIONS_TOPIC, TransactionCoordinator
+from ingest.coordinator.transaction_shard import TransactionParts
+from ingest.coordinator.transactions import TransactionLimits
+from tests.coordinator.cluster import FakeLog, FakeLogs, FakeTopic, Guard, LoopClock
+
+TRANSACTIONS_ID = UUID(int=8)
+A, B = ("flights", 0), ("flights", 1)
+
+
+class Logs(FakeLogs):
+    """A topic of transactions beside the others; every data partition is led by node 0."""
+
+    def __init__(self, partitions: int) -> None:
+        super().__init__()
+        self.topics[TRANSACTIONS_TOPIC] = FakeTopic(TRANSACTIONS_ID, TRANSACTIONS_TOPIC, partitions)
+        self.logs = {name: FakeLog(name) for name in (PartitionId(TRANSACTIONS_ID, n) for n in range(partitions))}
+        for topic in ("flights", "trains"):
+            for number in range(self.topics[topic].partitions):
+                name = PartitionId(self.topics[topic].topic_id, number)
+                self.leaders[name] = Lease(name, SessionId(0, 0), 0)
+
+
+@dataclass
+class Partitions:
+    """A `MarkerWriter`: what each data partition has been told, with fencing by coordinator epoch."""
+
+    written: dict[TopicPartition, list[Ending]] = field(default_factory=dict)
+    errors: dict[TopicPartition, ErrorCode] = field(default_factory=dict)  # what a partition answers for now
+    away: bool = False
+    lose_answers: bool = False
+    gate: asyncio.Event | None = None
+    requests: list[tuple[int, int]] = field(default_factory=list)  # (node, endings in it)
+
+    async def write(self, node_id: int, endings: Sequence[EndingOf]) -> list[Results]:
+        self.requests.append((node_id, len(endings)))
+        if self.gate is not None:
+            await self.gate.wait()
+        await asyncio.sleep(0.001)
+        if self.away:
+            raise Unavailable("the node does not answer")
+        results = [{place: self._one(place, one.ending) for place in one.partitions} for one in endings]
+        if self.lose_answers:
+            raise Unavailable("the answer was lost")
+        return results  # type: ignore[return-value]
+
+    def _one(self, place: TopicPartition, ending: Ending) -> ErrorCode:
+        if place in self.errors:
+            return self.errors[place]
+        known = self.written.setdefault(place, [])
+        if known and ending.coordinator_epoch < known[-1].coordinator_epoch:
+            return ErrorCode.TRANSACTION_COORDINATOR_FENCED
+        known.append(ending)
+        return ErrorCode.NONE
+
+    def outcomes(self, place: TopicPartition) -> list[tuple[int, bool]]:
+        """(producer epoch, commit) of the markers of a partition, without repetitions."""
+        found: list[tuple[int, bool]] = []
+        for ending in self.written.get(place, []):
+            one = (ending.producer.epoch, ending.commit)
+            if not found or found[-1] != one:
+                found.append(one)
+        return found
+
+
+class Ids:
+    """Producer ids from 1,000 on."""
+
+    def __init__(self) -> None:
+        self.given = 999
+        self.fails = False
+
+    async def next(self) -> int:
+        await asyncio.sleep(0)
+        if self.fails:
+            raise Unavailable("the store is down")
+        self.given += 1
+        return self.given
+
+
+class Cluster:
+    """Nodes that can lead the partitions of `__transaction_state`."""
+
+    def __init__(self, *, partitions: int = 1, limits: TransactionLimits | None = None) -> None:
+        self.clock = LoopClock()
+        self.logs = Logs(partitions)
+        self.data = Partitions()
+        self.ids = Ids()
+        self.limits = limits or TransactionLimits()
+        self.topics_of_bucket: set[str] = {"flights", "trains"}
+        self.bucket_away = False
+        self.coordinators: list[TransactionCoordinator] = []
+        self.led: dict[PartitionId, TransactionCoordinator] = {}
+
+    async def _exists(self, name: str) -> bool:
+        if self.bucket_away:
+            raise Unavailable("the store is down")
+        return name in self.topics_of_bucket
+
+    def node(self) -> TransactionCoordinator:
+        """One more node, leading nothing yet."""
+        coordinator = TransactionCoordinator(
+            directory=self.logs,
+            guard=Guard(len(self.coordinators)),
+            producer_ids=self.ids,
+            parts=TransactionParts(
+                appender=self.logs,
+                source=self.logs,
+                markers=MarkerSender(self.logs, self.data, self._exists),
+                clock=self.clock,
+                limits=self.limits,
+            ),
+            clock=self.clock,
+        )
+        self.coordinators.append(coordinator)
+        return coordinator
+
+    async def leading(self) -> TransactionCoordinator:
+        """A new node that leads everything from now on, and has loaded it."""
+        coordinator = self.node()
+        for partition in self.logs.logs:
+            self.move(partition, coordinator)
+        await self.loaded(coordinator)
+        return coordinator
+
+    def move(self, partition: PartitionId, coordinator: TransactionCoordinator) -> None:
+        """Let a node take the lease. The one before is told, as when it was released."""
+        log = self.logs.logs[partition]
+        if partition in self.led:
+            self.led[partition].on_release(partition, log.leader_epoch)
+        self.take(partition, coordinator)
+
+    def take(self, partition: PartitionId, coordinator: TransactionCoordinator) -> None:
+        """Let a node take the lease of one that does not notice."""
+        log = self.logs.logs[partition]
+        log.epochs.append(EpochStart(log.leader_epoch + 1, log.log_end_offset))
+        lease = Lease(partition, SessionId(self.coordinators.index(coordinator), 0), log.leader_epoch)
+        self.logs.leaders[partition] = lease
+        self.led[partition] = coordinator
+        coordinator.on_lead(log)  # type: ignore[arg-type]
+
+    @staticmethod
+    async def loaded(coordinator: TransactionCoordinator) -> None:
+        for shard in coordinator._shards.values():
+            await shard.loaded.wait()
+
+    async def close(self) -> None:
+        for coordinator in self.coordinators:
+            await coordinator.close()
+
+
+async def settled(coordinator: TransactionCoordinator, transactional_id: str, *labels: str) -> str:
+    """Wait until an id is in one of these states."""
+    while True:
+        label = coordinator.describe(transactional_id).record.state.label
+        if label in labels:
+            return label
+        await asyncio.sleep(0.01)
