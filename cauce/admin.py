@@ -83,6 +83,11 @@ class Admin:
     def __init__(self, client: Client) -> None:
         self._client = client
 
+    @property
+    def client(self) -> Client:
+        """What it asks with."""
+        return self._client
+
     async def connect(self, seconds: float) -> None:
         """Reach any node. Raises `Unavailable` when none answers within so many seconds."""
         request = metadata.MetadataRequest(topics=[], allow_auto_topic_creation=False)

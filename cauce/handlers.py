@@ -32,7 +32,7 @@ from ingest.api.delete_groups import DeleteGroupsHandler
 from ingest.api.delete_records import DeleteRecordsHandler
 from ingest.api.describe_groups import DescribeGroupsHandler
 from ingest.api.heartbeat import HeartbeatHandler
-from ingest.api.init_producer_id import InitProducerIdHandler
+from ingest.api.init_producer_id import InitProducerIdHandler, NoTransactionalIds
 from ingest.api.join_group import JoinGroupHandler
 from ingest.api.leave_group import LeaveGroupHandler
 from ingest.api.list_groups import ListGroupsHandler
@@ -130,7 +130,7 @@ def _cluster_handlers(shared: SharedParts, led: TailSource) -> Iterator[Handler]
     yield AlterPartitionReassignmentsHandler(state)
     yield ListPartitionReassignmentsHandler()
     yield FindCoordinatorHandler(state, topics.ensure)
-    yield InitProducerIdHandler(shared.producer_ids)
+    yield InitProducerIdHandler(shared.producer_ids, NoTransactionalIds())
 
 
 def _write_handlers(parts: IngestParts) -> Iterator[Handler]:

@@ -52,7 +52,10 @@ class SharedParts:
             state,
             self.topic_ledger,
             default_partitions=settings["num.partitions"],
-            internal_partitions=settings["offsets.topic.num.partitions"],
+            internal_partitions={
+                "__consumer_offsets": settings["offsets.topic.num.partitions"],
+                "__transaction_state": settings["transaction.state.log.num.partitions"],
+            },
             changed=lambda: self.on_topics_changed(),
         )
 

@@ -18,6 +18,11 @@ from infra.topic_config import INTERNAL_TOPICS, check_topic_configs, check_topic
 
 LEADERS_WITHIN_SECONDS = 5.0  # how long a creation waits for its partitions to be led, before it answers anyway
 _BY_DEFAULT = -1
+_INTERNAL_CONFIGS: Mapping[str, Mapping[str, str]] = {
+    "__consumer_offsets": {"cleanup.policy": "compact"},
+    # A decision that was lost could tear a transaction.
+    "__transaction_state": {"cleanup.policy": "compact", "unclean.leader.election.enable": "false"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +45,11 @@ class TopicAdmin:
         ledger: TopicLedger,
         *,
         default_partitions: int,
-        internal_partitions: int,
+        internal_partitions: Mapping[str, int],
         changed: Callable[[], None],
     ) -> None:
-        """`changed` is called after each change, so that this node claims what it should lead at once."""
+        """`internal_partitions`: of each internal topic. `changed` is called after each change, so that this node
+        claims what it should lead at once."""
         self._state = state
         self._ledger = ledger
         self._default_partitions = default_partitions
@@ -78,8 +84,8 @@ class TopicAdmin:
         if topic is not None:
             return topic
         internal = name in INTERNAL_TOPICS
-        configs: dict[str, str | None] = {"cleanup.policy": "compact"} if internal else {}
-        partitions = self._internal_partitions if internal else _BY_DEFAULT
+        configs = _INTERNAL_CONFIGS[name] if internal else {}
+        partitions = self._internal_partitions[name] if internal else _BY_DEFAULT
         try:
             return await self.create(NewTopic(name, partitions, configs=configs))
         except Refused as refused:

@@ -79,7 +79,7 @@ SETTINGS: dict[str, ConfigDef] = {
         ),
         ConfigDef("auto.create.topics.enable", _B, "true", "Whether asking for a topic creates it."),
         ConfigDef("num.partitions", _I, "1", "Partitions of a new topic.", low=1, high=10_000),
-        ConfigDef("offsets.topic.num.partitions", _I, "16", "Partitions of internal topics.", low=1, high=10_000),
+        ConfigDef("offsets.topic.num.partitions", _I, "16", "Partitions of __consumer_offsets.", low=1, high=10_000),
         ConfigDef("offsets.retention.minutes", _I, "10080", "How long offsets of an empty group are kept.", low=1),
         ConfigDef(
             "offsets.retention.check.interval.ms", _L, "600000", "How often expired offsets are looked for.", low=1
@@ -90,6 +90,34 @@ SETTINGS: dict[str, ConfigDef] = {
         ConfigDef("group.max.session.timeout.ms", _I, "1800000", "The longest session time-out of a member.", low=1),
         ConfigDef("group.max.size", _I, "2147483647", "Most members of a group.", low=1),
         ConfigDef("producer.id.expiration.ms", _I, "86400000", "An idle producer's state is kept for so long.", low=1),
+        ConfigDef(
+            "transaction.state.log.num.partitions",
+            _I,
+            "16",
+            "Partitions of __transaction_state.",
+            low=1,
+            high=10_000,
+        ),
+        ConfigDef(
+            "transaction.max.timeout.ms", _I, "900000", "The longest transaction.timeout.ms of a producer.", low=1
+        ),
+        ConfigDef(
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms",
+            _I,
+            "10000",
+            "How often transactions that take too long are looked for, to be aborted.",
+            low=1,
+        ),
+        ConfigDef(
+            "transactional.id.expiration.ms", _I, "604800000", "An idle transactional id is kept for so long.", low=1
+        ),
+        ConfigDef(
+            "transaction.remove.expired.transaction.cleanup.interval.ms",
+            _I,
+            "3600000",
+            "How often expired transactional ids are looked for.",
+            low=1,
+        ),
         ConfigDef(
             "cauce.compaction.interval.ms", _L, "10000", "How often a compactor looks for work in a partition.", low=10
         ),

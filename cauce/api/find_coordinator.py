@@ -17,7 +17,7 @@ from infra.wire.messages import find_coordinator as message
 from ingest.coordinator.placement import partition_of_key
 
 GROUP, TRANSACTION = 0, 1  # key types
-GROUPS_ONLY: Mapping[int, str] = {GROUP: "__consumer_offsets"}
+COORDINATORS: Mapping[int, str] = {GROUP: "__consumer_offsets", TRANSACTION: "__transaction_state"}
 
 EnsureTopic = Callable[[str], Awaitable[KnownTopic]]
 
@@ -36,13 +36,9 @@ class FindCoordinatorHandler(Handler):
     min_version: ClassVar[int] = 0
     max_version: ClassVar[int] = 6
 
-    def __init__(
-        self, state: LeadersAndNodes, ensure_internal_topic: EnsureTopic, topics: Mapping[int, str] = GROUPS_ONLY
-    ) -> None:
-        """`topics`: key type → internal topic, for the coordinators that exist."""
+    def __init__(self, state: LeadersAndNodes, ensure_internal_topic: EnsureTopic) -> None:
         self._state = state
         self._ensure_internal_topic = ensure_internal_topic
-        self._topics = topics
 
     async def handle(
         self, context: RequestContext, request: message.FindCoordinatorRequest
@@ -61,7 +57,7 @@ class FindCoordinatorHandler(Handler):
         )
 
     async def _find(self, key: str, key_type: int, listener: str) -> message.Coordinator:
-        name = self._topics.get(key_type)
+        name = COORDINATORS.get(key_type)
         if name is None:
             return _failed(key, ErrorCode.INVALID_REQUEST, f"there are no coordinators of key type {key_type}")
         try:

@@ -2,7 +2,7 @@
 
 import typer
 
-from cauce.cli import bucket, group, topic
+from cauce.cli import bucket, group, topic, transactions
 from cauce.cli.consume import consume
 from cauce.cli.node import node
 from cauce.cli.produce import produce
@@ -27,6 +27,7 @@ app.command()(sql)
 app.command()(recover)
 app.add_typer(topic.app, name="topic")
 app.add_typer(group.app, name="group")
+app.add_typer(transactions.app, name="transactions")
 app.add_typer(bucket.app, name="bucket")
 
 

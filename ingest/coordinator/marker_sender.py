@@ -46,10 +46,10 @@ class EndingOf:
 Results = Mapping[TopicPartition, ErrorCode]
 
 
-class MarkerWriter(Protocol):
-    """Writes markers on a node, this one or another."""
+class MarkerCarrier(Protocol):
+    """Has markers written on a node, this one or another."""
 
-    async def write(self, node_id: int, endings: Sequence[EndingOf]) -> Sequence[Results]:
+    async def carry(self, node_id: int, endings: Sequence[EndingOf]) -> Sequence[Results]:
         """An error for each partition of each, once those without one are below the high watermark.
 
         Raises `Unavailable` when the node does not answer; what it did is then unknown.
@@ -75,9 +75,9 @@ class _Node:
 class MarkerSender:
     """One a node, for all of its transaction coordinators."""
 
-    def __init__(self, directory: TopicDirectory, writer: MarkerWriter, topic_exists: TopicExists) -> None:
+    def __init__(self, directory: TopicDirectory, carrier: MarkerCarrier, topic_exists: TopicExists) -> None:
         self._directory = directory
-        self._writer = writer
+        self._carrier = carrier
         self._topic_exists = topic_exists
         self._nodes: dict[int, _Node] = {}
         self._requests: set[asyncio.Task[None]] = set()
@@ -150,7 +150,7 @@ class MarkerSender:
 
     async def _write(self, node_id: int, node: _Node, taken: Sequence[_Waiting]) -> None:
         try:
-            results = await self._writer.write(node_id, [one.what for one in taken])
+            results = await self._carrier.carry(node_id, [one.what for one in taken])
         except CauceError as error:
             for one in taken:
                 if not one.answered.done():

@@ -19,7 +19,10 @@ class Cluster:
         self.world = world
         self.state = state
         self.changes = 0
-        self.topics = TopicAdmin(state, topics, default_partitions=3, internal_partitions=16, changed=self._on_changed)
+        internal = {"__consumer_offsets": 16, "__transaction_state": 8}
+        self.topics = TopicAdmin(
+            state, topics, default_partitions=3, internal_partitions=internal, changed=self._on_changed
+        )
         self.manifests = ManifestLedger(world.store)
         self.configs = ConfigAdmin(state, self.topics, brokers, self.manifests)
 

@@ -83,8 +83,15 @@ def test_a_node_that_registered_anew_is_not_the_leader() -> None:
     assert ask(state, 3, key="a").error_code == ErrorCode.COORDINATOR_NOT_AVAILABLE
 
 
+def test_a_transactional_id_is_found_in_its_own_topic() -> None:
+    state = State()
+    found = ask(state, 2, key="payments", key_type=1)
+    assert (found.error_code, found.node_id) == (0, partition_of_key("payments", 16) % 2)
+    assert state.created == ["__transaction_state"]
+
+
 def test_key_types_without_coordinators_fail_at_once() -> None:
     state = State()
-    found = ask(state, 6, key_type=1, coordinator_keys=["payments"]).coordinators[0]
+    found = ask(state, 6, key_type=2, coordinator_keys=["payments"]).coordinators[0]
     assert (found.error_code, found.node_id) == (ErrorCode.INVALID_REQUEST, -1)
     assert not state.created

@@ -11,7 +11,7 @@ from infra.topic_config import topic_settings
 from infra.wire.handler import RequestContext
 from infra.wire.messages import delete_records, init_producer_id
 from ingest.api.delete_records import DeleteRecordsHandler
-from ingest.api.init_producer_id import InitProducerIdHandler
+from ingest.api.init_producer_id import InitProducerIdHandler, NoTransactionalIds
 from ingest.partition_log import PartitionLog
 from ingest.produced import TopicTarget
 from tests.ingest.batches import make_batch
@@ -35,7 +35,7 @@ class CountingIds:
 
 def init(ids: CountingIds, **fields: object) -> tuple[int, int, int]:
     request = init_producer_id.InitProducerIdRequest(**fields)  # type: ignore[arg-type]
-    answer = asyncio.run(InitProducerIdHandler(ids).handle(CONTEXT, request))
+    answer = asyncio.run(InitProducerIdHandler(ids, NoTransactionalIds()).handle(CONTEXT, request))
     return answer.error_code, answer.producer_id, answer.producer_epoch
 
 
@@ -48,8 +48,8 @@ def test_each_idempotent_producer_gets_an_id_of_its_own() -> None:
 def test_what_init_producer_id_refuses() -> None:
     ids = CountingIds()
     refused = (ErrorCode.INVALID_REQUEST, -1, -1)
-    assert init(ids, transactional_id="mine") == refused
-    assert init(ids, transactional_id="") == refused
+    assert init(ids, transactional_id="mine") == (ErrorCode.NOT_COORDINATOR, -1, -1)
+    assert init(ids, transactional_id="mine", producer_id=5) == refused
     assert init(ids, transactional_id=None, producer_id=5) == refused
     assert init(ids, transactional_id=None, producer_epoch=5) == refused
     ids.down = True

@@ -35,7 +35,7 @@ class Logs(FakeLogs):
 
 @dataclass
 class Partitions:
-    """A `MarkerWriter`: what each data partition has been told, with fencing by coordinator epoch."""
+    """A `MarkerCarrier`: what each data partition has been told, with fencing by coordinator epoch."""
 
     written: dict[TopicPartition, list[Ending]] = field(default_factory=dict)
     errors: dict[TopicPartition, ErrorCode] = field(default_factory=dict)  # what a partition answers for now
@@ -44,7 +44,7 @@ class Partitions:
     gate: asyncio.Event | None = None
     requests: list[tuple[int, int]] = field(default_factory=list)  # (node, endings in it)
 
-    async def write(self, node_id: int, endings: Sequence[EndingOf]) -> list[Results]:
+    async def carry(self, node_id: int, endings: Sequence[EndingOf]) -> list[Results]:
         self.requests.append((node_id, len(endings)))
         if self.gate is not None:
             await self.gate.wait()

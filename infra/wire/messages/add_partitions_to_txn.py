@@ -1,26 +1,38 @@
-"""AddPartitionsToTxn: say which partitions a transaction writes to."""
+"""AddPartitionsToTxn: say which partitions a transaction writes to; from v4 on nodes ask one another if it does."""
 
-from infra.wire.message import array, int16, int32, int64, message, string, struct
+from infra.wire.message import array, boolean, int16, int32, int64, message, string, struct
 
 API_KEY = 24
 
 
 @struct
 class AddPartitionsToTxnTopic:
-    """An element of `AddPartitionsToTxnRequest.v3_and_below_topics`."""
+    """Partitions of one topic."""
 
     name: str = string()
     partitions: list[int] = array("int32")
 
 
-@message("0-3", flexible="3+")
+@struct
+class AddPartitionsToTxnTransaction:
+    """An element of `AddPartitionsToTxnRequest.transactions`."""
+
+    transactional_id: str = string()
+    producer_id: int = int64()
+    producer_epoch: int = int16()
+    verify_only: bool = boolean()
+    topics: list[AddPartitionsToTxnTopic] = array(AddPartitionsToTxnTopic)
+
+
+@message("0-5", flexible="3+")
 class AddPartitionsToTxnRequest:
     """The question."""
 
-    v3_and_below_transactional_id: str = string()
-    v3_and_below_producer_id: int = int64()
-    v3_and_below_producer_epoch: int = int16()
-    v3_and_below_topics: list[AddPartitionsToTxnTopic] = array(AddPartitionsToTxnTopic)
+    transactions: list[AddPartitionsToTxnTransaction] = array(AddPartitionsToTxnTransaction, "4+")
+    v3_and_below_transactional_id: str = string("0-3")
+    v3_and_below_producer_id: int = int64("0-3")
+    v3_and_below_producer_epoch: int = int16("0-3")
+    v3_and_below_topics: list[AddPartitionsToTxnTopic] = array(AddPartitionsToTxnTopic, "0-3")
 
 
 @struct
@@ -33,15 +45,25 @@ class AddPartitionsToTxnPartitionResult:
 
 @struct
 class AddPartitionsToTxnTopicResult:
-    """An element of `AddPartitionsToTxnResponse.results_by_topic_v3_and_below`."""
+    """Results of one topic."""
 
     name: str = string()
     results_by_partition: list[AddPartitionsToTxnPartitionResult] = array(AddPartitionsToTxnPartitionResult)
 
 
-@message("0-3", flexible="3+")
+@struct
+class AddPartitionsToTxnResult:
+    """An element of `AddPartitionsToTxnResponse.results_by_transaction`."""
+
+    transactional_id: str = string()
+    topic_results: list[AddPartitionsToTxnTopicResult] = array(AddPartitionsToTxnTopicResult)
+
+
+@message("0-5", flexible="3+")
 class AddPartitionsToTxnResponse:
     """The answer."""
 
     throttle_time_ms: int = int32()
-    results_by_topic_v3_and_below: list[AddPartitionsToTxnTopicResult] = array(AddPartitionsToTxnTopicResult)
+    error_code: int = int16("4+")
+    results_by_transaction: list[AddPartitionsToTxnResult] = array(AddPartitionsToTxnResult, "4+")
+    results_by_topic_v3_and_below: list[AddPartitionsToTxnTopicResult] = array(AddPartitionsToTxnTopicResult, "0-3")
