@@ -116,8 +116,8 @@ class TransactionAdmin:
         ]
 
     async def hanging(self, places: Iterable[TopicPartition], before_ms: int) -> list[tuple[ProducerInfo, str | None]]:
-        """Transactions open in these partitions, last written to before a time, that no coordinator knows as open there;
-        with the transactional id, where one is known."""
+        """Transactions open in these partitions, last written to before a time, that no coordinator knows as open
+        there; with the transactional id, where one is known."""
         candidates = [
             producer
             for found in await asyncio.gather(*(self.producers(*place) for place in places))
