@@ -1,7 +1,9 @@
 """Names of a partition, and of the session and lease that lead it."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
+
+TopicPartition: TypeAlias = tuple[str, int]  # topic name, partition: as clients and coordinators name one
 
 
 class PartitionId(NamedTuple):
