@@ -41,6 +41,7 @@ from ingest.api.offset_delete import OffsetDeleteHandler
 from ingest.api.offset_fetch import OffsetFetchHandler
 from ingest.api.produce import ProduceHandler
 from ingest.api.sync_group import SyncGroupHandler
+from ingest.api.write_txn_markers import WriteTxnMarkersHandler
 from ingest.coordinator.coordinator import GroupListing
 from reader.api.fetch import FetchHandler
 from reader.api.list_offsets import ListOffsetsHandler
@@ -136,8 +137,14 @@ def _cluster_handlers(shared: SharedParts, led: TailSource) -> Iterator[Handler]
 def _write_handlers(parts: IngestParts) -> Iterator[Handler]:
     shared = parts.shared
     yield ProduceHandler(
-        parts.leaders, parts.find_topic, leader=shared.state.leader, clock=shared.clock, observer=parts.ingest_metrics
+        parts.leaders,
+        parts.find_topic,
+        leader=shared.state.leader,
+        verifier=parts.verifier,
+        clock=shared.clock,
+        observer=parts.ingest_metrics,
     )
+    yield WriteTxnMarkersHandler(parts.markers, parts.find_topic)
     yield DeleteRecordsHandler(parts.leaders, parts.find_topic, parts.manifests.raise_log_start)
 
 

@@ -18,9 +18,11 @@ from ingest.coordinator.topic_watch import TopicWatch
 from ingest.flush_plan import FlushPolicy, FlushTrigger
 from ingest.leaders import IngestLimits, Leaders
 from ingest.manifests import ManifestFollower
+from ingest.markers import MarkerWriter
 from ingest.produced import TopicTarget
 from ingest.publish import Repair
 from ingest.segment_build import segment_builder
+from ingest.verification import NoTransactions, Verifier
 from ingest.wal.writer import Wal
 from reader.log_source import LedLogs
 from reader.referrals import Referrals
@@ -44,7 +46,9 @@ class IngestParts:
             state=shared.state,
             logs=self.leaders.logs,
         )
+        self.verifier = Verifier(NoTransactions())
         self.coordinator = self._make_coordinator()
+        self.markers = MarkerWriter(self.leaders, clock=shared.clock)
         self.referrals = Referrals(shared.state.readers, shared.settings["broker.rack"] or None, shared.clock)
         self.leaders.listen(self.coordinator)
         shared.state.on_change(TopicWatch(shared.state, self.coordinator.on_topics_deleted))

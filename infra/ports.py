@@ -1,14 +1,15 @@
 """Ports between rooms: what one offers and another needs, so that neither imports the other. `cauce/` joins them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 from uuid import UUID
 
 from infra.cluster.manifest import Manifest
 from infra.cluster.manifest_record import RecordSegment
-from infra.partition import Lease, PartitionId, SessionId
-from infra.segment.extent import Extent, ProducerEntry
+from infra.error_code import ErrorCode
+from infra.partition import Lease, PartitionId, SessionId, TopicPartition
+from infra.segment.extent import AbortedTransaction, Extent, ProducerEntry
 from infra.store.port import Buffer
 
 Durability = Literal["wal", "object"]  # what the high watermark waits for (cauce.durability)
@@ -49,7 +50,9 @@ class LogReader(Protocol):
         """Exclusive."""
 
     @property
-    def last_stable_offset(self) -> int: ...
+    def last_stable_offset(self) -> int:
+        """Exclusive, at most the high watermark: below it every transaction has ended, for good."""
+
     @property
     def log_end_offset(self) -> int: ...
     @property
@@ -80,6 +83,10 @@ class LogReader(Protocol):
     def extents_from(self, offset: int) -> Sequence[Extent]:
         """Published extents that end at or above offset, ascending; none that record segments have replaced."""
 
+    def aborted_between(self, offset: int, upto: int) -> Sequence[AbortedTransaction]:
+        """The aborted transactions with records below `upto` (at most the last stable offset) that end at or above
+        `offset`, in the order of their markers. Of offsets that record segments answer for there are none to tell."""
+
     def suspect_manifest(self) -> None:
         """An object that should be there is gone: have the ledger read again soon. No I/O here."""
 
@@ -102,8 +109,21 @@ class LogAppender(Protocol):
         """Append record batches (offsets not yet assigned) and wait until the high watermark passed them.
 
         Answers the base offset of the first. Raises `NotLeader` (also when the epoch is another one), `Fenced`,
-        `Unavailable` (outcome unknown).
+        `Unavailable` (outcome unknown), and `Refused` for a batch in a transaction, or for its marker.
         """
+
+
+class TransactionCheck(Protocol):
+    """Whether partitions are in a producer's open transaction, as its coordinator knows. A late Produce would open the
+    transaction again in a partition where it has ended."""
+
+    async def verify(
+        self, transactional_id: str, producer_id: int, producer_epoch: int, partitions: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, ErrorCode]:
+        """NONE for each partition that is in it; else what the coordinator says: INVALID_TXN_STATE,
+        INVALID_PRODUCER_EPOCH, INVALID_PRODUCER_ID_MAPPING, CONCURRENT_TRANSACTIONS, or a code of its whereabouts
+        (NOT_COORDINATOR, COORDINATOR_NOT_AVAILABLE, COORDINATOR_LOAD_IN_PROGRESS, NETWORK_EXCEPTION). Raises
+        `Unavailable`."""
 
 
 class LeadershipListener(Protocol):

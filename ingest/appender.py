@@ -17,6 +17,7 @@ from infra.store.port import Buffer
 from ingest.acks import Complete, complete_all
 from ingest.observer import IngestObserver
 from ingest.partition_log import Appended, Batch, PartitionLog
+from ingest.producer_state import Verification
 from ingest.unpublished import Unpublished
 from ingest.wal.frame import WalEntry
 
@@ -42,6 +43,7 @@ class PartitionAppend:
     acks: int
     complete: Complete
     leader_epoch: int | None = None  # refuse when the log is at another one
+    verification: Verification | None = None  # of the transaction that they may begin
 
 
 class Appender:
@@ -92,7 +94,7 @@ class Appender:
     def _append_one(self, one: PartitionAppend, now_ms: int) -> tuple[Appended, PartitionLog]:
         log = self._log_for(one)
         try:
-            return log.append(one.batches, now_ms, self._wal.end), log
+            return log.append(one.batches, now_ms, self._wal.end, one.verification), log
         except Refused:
             log.check_ttl()  # a leader of the past does not know what its producers have sent since
             raise

@@ -28,6 +28,7 @@ from ingest.flush import Build, Flusher
 from ingest.flush_plan import FlushPolicy
 from ingest.observer import IngestObserver
 from ingest.partition_log import Appended, PartitionLog
+from ingest.producer_state import Verification
 from ingest.publish import Publisher, Repair
 from ingest.tail import TailBudget
 from ingest.unpublished import Unpublished
@@ -244,8 +245,14 @@ class Leaders:
         """Memory that what is not yet published holds."""
         return self._unpublished.size
 
-    async def append(self, partition: PartitionId, leader_epoch: int, batches: Sequence[Buffer]) -> int:
-        """As `LogAppender.append`."""
+    async def append(
+        self,
+        partition: PartitionId,
+        leader_epoch: int,
+        batches: Sequence[Buffer],
+        verification: Verification | None = None,
+    ) -> int:
+        """As `LogAppender.append`; `verification` of the transaction that the batches may begin."""
         views = [writable(batch) for batch in batches]
         checked = [batch for view in views for batch in walk_batches(view)]
         holds: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -259,7 +266,7 @@ class Leaders:
             else:
                 holds.set_exception(error)
 
-        one = PartitionAppend(partition, checked, ACKS_ALL, complete, leader_epoch)
+        one = PartitionAppend(partition, checked, ACKS_ALL, complete, leader_epoch, verification)
         size = sum(len(view) for view in views)
         waiting = self.admission.submit(
             size,

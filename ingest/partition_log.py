@@ -20,11 +20,13 @@ from infra.errors import CauceError, Corrupt, NotLeader, Refused
 from infra.partition import Lease, PartitionId
 from infra.ports import Durability, EpochStart, SessionGuard, TakenLease
 from infra.records.batch import BatchHeader, stamp, stamp_log_append_time
-from infra.segment.extent import Extent, FlushedExtent, ProducerEntry
+from infra.records.control import decode_marker
+from infra.segment.extent import AbortedTransaction, Extent, FlushedExtent, ProducerEntry
 from infra.topic_config import TopicSettings
 from infra.view.port import PublishedPartition
 from ingest.acks import Complete, WaitingAcks
-from ingest.producer_state import Duplicate, ProducerState, advance
+from ingest.log_transactions import LogTransactions
+from ingest.producer_state import Duplicate, ProducerChanges, ProducerState, Verification, is_idle
 from ingest.tail import Tail, TailBatch, TailBudget
 from ingest.wal.frame import WalEntry
 
@@ -55,6 +57,7 @@ class FlushPart:
     batches: tuple[TailBatch, ...]
     producers: tuple[ProducerEntry, ...]
     size: int  # bytes of the batches
+    aborted: tuple[AbortedTransaction, ...] = ()  # whose markers are among the batches
 
 
 class PartitionLog:
@@ -75,6 +78,7 @@ class PartitionLog:
         self._unflushed_bytes = 0  # synced, not planned
         self._unpublished_bytes = 0  # appended, not published
         self._producers = ProducerState(taken.producers)
+        self._transactions = LogTransactions(taken.producers)
         self._planned_producers = {entry.producer_id: entry for entry in taken.producers}
         self._published_producers = dict(self._planned_producers)
         self._on_sync = WaitingAcks()
@@ -114,8 +118,10 @@ class PartitionLog:
 
     @property
     def last_stable_offset(self) -> int:
-        """Without transactions everything below the high watermark is stable."""
-        return self.high_watermark
+        """Exclusive: the first offset of the oldest open transaction, at most the high watermark."""
+        return max(
+            self._transactions.stable_below(self.high_watermark), min(self.log_start_offset, self.high_watermark)
+        )
 
     @property
     def log_end_offset(self) -> int:
@@ -158,6 +164,14 @@ class PartitionLog:
         """As `LogReader.extents_from`."""
         return self._history.extents_from(offset)
 
+    def aborted_between(self, offset: int, upto: int) -> Sequence[AbortedTransaction]:
+        """As `LogReader.aborted_between`."""
+        tail_start = self._tail.start_offset
+        found = self._transactions.aborted_between(max(offset, tail_start), upto)
+        if offset >= tail_start:
+            return found
+        return [*(one for one in self._history.aborted_between(offset, upto) if one.last_offset < tail_start), *found]
+
     def on_advance(self, wake: Callable[[], None]) -> Callable[[], None]:
         """As `LogReader.on_advance`."""
         ticket = object()
@@ -196,16 +210,19 @@ class PartitionLog:
         batch = self._tail.first_from(self._published)
         return batch.wal_position if batch is not None else None
 
-    def append(self, batches: Sequence[Batch], now_ms: int, wal_position: int) -> Appended:
+    def append(
+        self, batches: Sequence[Batch], now_ms: int, wal_position: int, verification: Verification | None = None
+    ) -> Appended:
         """Assign offsets to checked batches and stamp them in place; at most one batch a producer in one call.
 
         `wal_position` is the end of the WAL before them. A batch that was appended before is answered with its own
-        place. Raises `Refused` for its producer, epoch or sequence, `Unavailable` behind one that was turned away, and
-        what `stop` or `close` gave as the reason.
+        place; one that begins a transaction needs its `verification`. Control batches are markers: what ends a
+        transaction takes the ordinary way. Raises `Refused` for its producer, epoch, sequence or transaction,
+        `Unavailable` behind one that was turned away, and what `stop` or `close` gave as the reason.
         """
         if self._refusal is not None:
             raise self._refusal
-        duplicates = [self._producers.check(header) for header, _ in batches if header.base_sequence >= 0]
+        duplicates = [self._check(batch, verification) for batch in batches if batch[0].has_producer]
         if len(batches) > 1 and any(duplicates):
             raise Refused(ErrorCode.INVALID_RECORD, "some of these batches were appended before")
         for duplicate in duplicates:
@@ -215,6 +232,28 @@ class PartitionLog:
         time_ms = now_ms if self.settings.log_append_time else -1
         entries = tuple(self._append_one(batch, now_ms, wal_position) for _, batch in batches)
         return Appended(base, self.log_end_offset - 1, time_ms, self.log_start_offset, entries)
+
+    def _check(self, batch: Batch, verification: Verification | None) -> Duplicate | None:
+        header, view = batch
+        if not header.is_control:
+            return self._producers.check(header, verification)
+        marker = decode_marker(view)
+        if marker is None:
+            raise Refused(ErrorCode.INVALID_RECORD, "of control batches only the ends of transactions are known")
+        self._producers.check_marker(marker)
+        return None
+
+    def must_be_verified(self, header: BatchHeader) -> bool:
+        """Whether this batch would begin a transaction in the partition: its coordinator is to be asked first."""
+        return self._producers.must_be_verified(header)
+
+    def begin_verification(self, producer_id: int) -> Verification:
+        """A producer's coordinator is asked now; what it answers counts until a marker of the producer comes."""
+        return self._producers.begin_verification(producer_id)
+
+    def producers(self) -> tuple[ProducerEntry, ...]:
+        """What is known of all producers as of the log end."""
+        return self._producers.entries()
 
     def turn_away(self, batches: Sequence[Batch]) -> None:
         """These are refused for now, and may be sent again: nothing of their producers may go before them."""
@@ -232,8 +271,19 @@ class PartitionLog:
         self._tail.append(added)
         self._unpublished_bytes += added.cost
         if header.has_producer:
-            self._producers.apply(header, now_ms)
+            self._apply(header, batch, now_ms)
         return WalEntry(self.partition, self.leader_epoch, base, batch)
+
+    def _apply(self, header: BatchHeader, batch: memoryview, now_ms: int) -> None:
+        marker = decode_marker(batch) if header.is_control else None
+        if header.is_transactional:
+            entry = self._producers.get(header.producer_id)
+            in_transaction = entry is not None and entry.in_transaction
+            if marker is None and not in_transaction:
+                self._transactions.begin(header.base_offset)
+            elif marker is not None and entry is not None and in_transaction:
+                self._transactions.end(entry, header, marker)
+        self._producers.apply(header, now_ms, marker)
 
     def _appended_before(self, duplicate: Duplicate) -> Appended:
         time_ms = duplicate.timestamp if self.settings.log_append_time else -1
@@ -283,6 +333,7 @@ class PartitionLog:
         self._published = upto
         self._unpublished_bytes -= cost
         self._history.add(extent)
+        self._transactions.forget_below(self._tail.start_offset)
         self._published_producers.update((entry.producer_id, entry) for entry in flushed.producers)
         self._budget.published(self._tail, upto, cost)
         if self.durability == "object":
@@ -299,13 +350,10 @@ class PartitionLog:
         size = sum(batch.header.size for batch in batches)
         self._planned = batches[-1].header.next_offset
         self._unflushed_bytes -= size
-        changed: dict[int, ProducerEntry] = {}
-        for header, _, _, appended_ms in batches:
-            if header.has_producer:
-                before = self._planned_producers.get(header.producer_id)
-                after = advance(before, header, appended_ms)
-                self._planned_producers[header.producer_id] = changed[header.producer_id] = after
-        return FlushPart(self, tuple(batches), tuple(changed.values()), size)
+        changes = ProducerChanges(self._planned_producers)
+        for header, batch, _, appended_ms in batches:
+            changes.take(header, batch, appended_ms)
+        return FlushPart(self, tuple(batches), changes.producers, size, changes.aborted)
 
     def published(self) -> PublishedPartition:
         """What the view should hold of this partition: for its repair."""
@@ -344,7 +392,7 @@ class PartitionLog:
     def expire_producers(self, before_ms: int) -> int:
         """Forget producers idle since `before_ms`; how many."""
         for known in (self._planned_producers, self._published_producers):
-            for producer_id in [key for key, entry in known.items() if entry.last_timestamp < before_ms]:
+            for producer_id in [key for key, entry in known.items() if is_idle(entry, before_ms)]:
                 del known[producer_id]
         return self._producers.expire(before_ms)
 

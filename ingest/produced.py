@@ -60,18 +60,11 @@ def check_produced(records: Buffer | None, settings: TopicSettings, now_ms: int,
         )
     if header.codec == _ZSTD and not zstd_allowed:
         raise Refused(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, "zstd needs Produce v7 or later")
-    if header.is_transactional:
-        raise no_transactions()
     if settings.compacted:
         _check_keys(batch)
     if not settings.log_append_time:
         header = _checked_timestamps(header, batch, settings, now_ms)
     return header, batch
-
-
-def no_transactions() -> Refused:
-    """What a transactional produce is told: not retriable, and no hint at authorization or another coordinator."""
-    return Refused(ErrorCode.INVALID_TXN_STATE, "transactions are not supported")
 
 
 def _check_keys(batch: memoryview) -> None:

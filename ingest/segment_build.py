@@ -21,7 +21,11 @@ def _build(cluster_id: str, key: str, session: SessionId, parts: Sequence[FlushP
         session,
         [
             SegmentPart(
-                part.log.partition, part.log.leader_epoch, [batch.batch for batch in part.batches], part.producers
+                part.log.partition,
+                part.log.leader_epoch,
+                [batch.batch for batch in part.batches],
+                part.producers,
+                part.aborted,
             )
             for part in parts
         ],

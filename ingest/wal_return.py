@@ -13,12 +13,12 @@ from infra.clock import Clock
 from infra.cluster.extent_chain import ChainedLog
 from infra.object_key import FIRST_RETURNED, BatchSegmentKey
 from infra.partition import PartitionId, SessionId
-from infra.records.batch import NO_PRODUCER, BatchHeader
+from infra.records.batch import BatchHeader
 from infra.segment.batch_segment import SegmentPart, build_batch_segment
-from infra.segment.extent import FlushedExtent, ProducerEntry
+from infra.segment.extent import FlushedExtent
 from infra.store.port import Buffer, ObjectStore
 from ingest.backoff import until_available
-from ingest.producer_state import advance
+from ingest.producer_state import ProducerChanges
 
 SEGMENT_BYTES = 64 << 20
 
@@ -38,7 +38,7 @@ def plan_return(
     """
     parts: list[SegmentPart] = []
     producers = {entry.producer_id: entry for entry in log.producers}
-    changed: dict[int, ProducerEntry] = {}
+    changes = ProducerChanges(producers)
     batches: list[Buffer] = []
     size = 0
     end = log.end_offset
@@ -50,16 +50,14 @@ def plan_return(
         if header.base_offset > end or (begun and header.base_offset < end):
             break
         begun, end = True, header.next_offset
-        if header.producer_id != NO_PRODUCER:
-            entry = advance(producers.get(header.producer_id), header, now_ms)
-            producers[header.producer_id] = changed[header.producer_id] = entry
+        changes.take(header, batch, now_ms)
         batches.append(batch)
         size += len(batch)
         if size >= segment_bytes:
-            parts.append(SegmentPart(partition, leader_epoch, tuple(batches), tuple(changed.values())))
-            batches, changed, size = [], {}, 0
+            parts.append(SegmentPart(partition, leader_epoch, tuple(batches), changes.producers, changes.aborted))
+            batches, changes, size = [], ProducerChanges(producers), 0
     if batches:
-        parts.append(SegmentPart(partition, leader_epoch, tuple(batches), tuple(changed.values())))
+        parts.append(SegmentPart(partition, leader_epoch, tuple(batches), changes.producers, changes.aborted))
     return parts
 
 

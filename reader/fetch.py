@@ -111,7 +111,7 @@ class Fetcher:
     async def _read_one(self, cold: ColdRead) -> None:
         ahead_bytes = self._catch_up.worth_ahead(cold.plan)
         try:
-            cold.answer.batches = await self._catch_up.read(cold.log, cold.plan)
+            cold.gave(await self._catch_up.read(cold.log, cold.plan))
         except Unavailable as error:
             self._report(f"the store is away from catch-up reads: {error}")
         except CauceError as error:

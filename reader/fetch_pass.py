@@ -8,6 +8,7 @@ from infra.errors import CauceError, NotLeader, Refused
 from infra.partition import PartitionId
 from infra.ports import LogReader, TailSource
 from infra.records.batch import BatchHeader
+from infra.segment.extent import AbortedTransaction
 from reader.epochs import check_leader_epoch, end_of_epoch
 from reader.faults import code_of
 from reader.fetch_plan import RecordRead, SegmentRead, TailRead, check_offset, plan_read
@@ -36,6 +37,7 @@ class Fetched:
     diverging: tuple[int, int] | None = None  # (epoch, end offset), KIP-595
     reader: int = -1  # the node that this partition is better fetched from (KIP-392); nothing is given then
     batches: list[memoryview] = field(default_factory=list)
+    aborted: Sequence[AbortedTransaction] = ()  # of which there are records among the batches, when asked for
 
     @property
     def size(self) -> int:
@@ -44,7 +46,7 @@ class Fetched:
 
     def fail(self, error: ErrorCode) -> None:
         """Answer an error and nothing else."""
-        self.error, self.diverging, self.batches = error, None, []
+        self.error, self.diverging, self.batches, self.aborted = error, None, [], ()
         self.high_watermark = self.last_stable_offset = self.log_start_offset = -1
 
 
@@ -69,6 +71,14 @@ class ColdRead:
     log: LogReader
     answer: Fetched
     plan: RecordRead | SegmentRead
+    aborted: Sequence[AbortedTransaction] = ()  # known now; by the time of the read the extents may be replaced
+
+    def gave(self, batches: list[memoryview]) -> None:
+        """These were read."""
+        self.answer.batches = batches
+        if self.aborted and batches:
+            upto = BatchHeader.parse(batches[-1]).next_offset
+            self.answer.aborted = [one for one in self.aborted if one.first_offset < upto]
 
 
 Refer = Callable[[PartitionFetch, bool], int]
@@ -147,15 +157,25 @@ class FetchPass:
             answer.batches = plan.batches
             size = answer.size
             reached = BatchHeader.parse(plan.batches[-1]).next_offset if plan.batches else fetch.offset
+            answer.aborted = self._aborted(log, fetch.offset, reached)
             self._growing = self._growing or reached >= upto
         elif self._segments:
-            self.cold.append(ColdRead(log, answer, plan))
+            self.cold.append(ColdRead(log, answer, plan, self._aborted_in(log, plan)))
             size = plan.expected_bytes
         else:
             size = 0
             self._growing = True  # waiting is all that is left
         self._left -= size
         self._size += size
+
+    def _aborted(self, log: LogReader, offset: int, upto: int) -> Sequence[AbortedTransaction]:
+        return log.aborted_between(offset, upto) if self._limits.read_committed and offset < upto else ()
+
+    def _aborted_in(self, log: LogReader, plan: RecordRead | SegmentRead) -> Sequence[AbortedTransaction]:
+        """Record segments hold committed records only."""
+        if isinstance(plan, RecordRead):
+            return ()
+        return self._aborted(log, plan.offset, min(plan.upto, plan.extents[-1].last_offset + 1))
 
 
 def _divergence(log: LogReader, fetch: PartitionFetch) -> tuple[int, int] | None:

@@ -15,9 +15,10 @@ from infra.cluster.manifest_record import RecordSegment
 from infra.partition import PartitionId
 from infra.ports import EpochStart
 from infra.records.batch import walk_batches
-from infra.segment.extent import Extent
+from infra.segment.extent import AbortedTransaction, Extent
 from infra.view.port import PublishedPartition
 from reader.followed_tail import FollowedTail
+from reader.followed_transactions import FollowedTransactions
 
 
 class FollowedLog:
@@ -36,10 +37,12 @@ class FollowedLog:
         self._history = LogHistory(manifest, published.extents)
         self._published = max(published.end_offset, manifest.floor)
         self._tail = FollowedTail(self._published)
+        self._transactions = FollowedTransactions(published.producers)
         self._high_watermark = 0
         self._last_stable_offset = 0
         self._closed = False
         self._wakers: dict[object, Callable[[], None]] = {}
+        self._torn = False  # a part of the tail is gone that told of transactions
         self.heard = False  # a leader has told its high watermark
         self.manifest_suspected = False  # a reader misses an object
 
@@ -127,6 +130,14 @@ class FollowedLog:
         """As `LogReader.extents_from`."""
         return self._history.extents_from(offset)
 
+    def aborted_between(self, offset: int, upto: int) -> Sequence[AbortedTransaction]:
+        """As `LogReader.aborted_between`."""
+        tail_start = self._tail.start_offset
+        found = self._transactions.aborted_between(max(offset, tail_start), upto)
+        if offset >= tail_start:
+            return found
+        return [*(one for one in self._history.aborted_between(offset, upto) if one.last_offset < tail_start), *found]
+
     def suspect_manifest(self) -> None:
         """As `LogReader.suspect_manifest`."""
         self.manifest_suspected = True
@@ -155,8 +166,13 @@ class FollowedLog:
 
     def follow(self, epochs: Sequence[EpochStart]) -> None:
         """Another leader, by its epoch record; leaders between may never have been heard of. What the first one after
-        ours did not hold any more (an unclean election) is cut off, wherever the last one starts."""
-        self._tail.cut(min(one.start_offset for one in epochs if one.leader_epoch > self.leader_epoch))
+        ours did not hold any more (an unclean election) is cut off, wherever the last one starts. When that was in a
+        transaction, which ones are open is not known any more: `restart` it before it is read again."""
+        start_offset = min(one.start_offset for one in epochs if one.leader_epoch > self.leader_epoch)
+        if self._transactions.reach(start_offset):
+            self.heard, self._torn = False, True
+            self._last_stable_offset = 0
+        self._tail.cut(start_offset)
         self._epochs = tuple(epochs)
         self._high_watermark = min(self._high_watermark, self._tail.end_offset)
         self._last_stable_offset = min(self._last_stable_offset, self._high_watermark)
@@ -167,11 +183,14 @@ class FollowedLog:
 
         False when the batches do not follow the tail: `restart` it then. Raises `Corrupt` for bytes that are none.
         """
+        if self._torn:
+            return False
         for header, batch in walk_batches(records, check_crc=False):  # whoever consumes them checks it
             if header.next_offset > high_watermark:
                 break
             if not self._tail.append(header, batch):
                 return False
+            self._transactions.take(header, batch)
         # A leader may be ahead of what it could put into one answer: only what the tail reaches can be given.
         self._high_watermark = max(self._high_watermark, min(high_watermark, self._tail.end_offset))
         self._last_stable_offset = max(self._last_stable_offset, min(last_stable_offset, self._high_watermark))
@@ -201,11 +220,14 @@ class FollowedLog:
     def restart(self, manifest: Manifest, published: PublishedPartition) -> None:
         """Follow from the end of this whole history on, without the tail that was."""
         self._tail = FollowedTail(max(published.end_offset, manifest.floor))
+        self._transactions = FollowedTransactions(published.producers)
+        self._torn = False
         self.take_history(manifest, published)
 
     def trim(self, max_bytes: int) -> bool:
         """Let go of what segments hold as well, the oldest first, down to `max_bytes`; whether that was reached."""
         self._tail.trim(self._published, max_bytes)
+        self._transactions.forget_below(self._tail.start_offset)
         return self._tail.held_bytes <= max_bytes
 
     def close(self) -> None:

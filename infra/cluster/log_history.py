@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 
 from infra.cluster.manifest import Manifest
 from infra.cluster.manifest_record import RecordSegment
-from infra.segment.extent import Extent
+from infra.segment.aborted import AbortedTransactions
+from infra.segment.extent import AbortedTransaction, Extent
 
 
 class LogHistory:
@@ -19,6 +20,7 @@ class LogHistory:
         self.manifest = manifest
         self.log_start_offset = manifest.log_start_offset
         self.extents = list(extents)  # ascending
+        self._aborted = AbortedTransactions(one for extent in self.extents for one in extent.aborted)
         self._drop_extents()
 
     @property
@@ -40,10 +42,15 @@ class LogHistory:
         """Extents that end at or above offset, ascending."""
         return self.extents[bisect_left(self.extents, offset, key=lambda extent: extent.last_offset) :]
 
+    def aborted_between(self, offset: int, upto: int) -> Sequence[AbortedTransaction]:
+        """The aborted transactions with records below `upto` whose markers lie in extents, at or above `offset`."""
+        return self._aborted.between(offset, upto)
+
     def add(self, extent: Extent) -> None:
         """The next extent is published; one that lies below the floor is not needed any more."""
         if extent.last_offset >= self.floor:
             self.extents.append(extent)
+            self._aborted.add(extent.aborted)
 
     def adopt(self, manifest: Manifest) -> None:
         """Take a newer manifest; the log start only rises."""
@@ -58,3 +65,4 @@ class LogHistory:
 
     def _drop_extents(self) -> None:
         del self.extents[: bisect_left(self.extents, self.floor, key=lambda extent: extent.last_offset)]
+        self._aborted.forget_below(self.floor)

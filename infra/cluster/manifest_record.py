@@ -118,10 +118,13 @@ def _segment(fields: Mapping[str, Any]) -> RecordSegment:
 
 
 def _producer_fields(entry: ProducerEntry) -> list[Any]:
-    return [entry.producer_id, entry.producer_epoch, [list(batch) for batch in entry.batches], entry.last_timestamp]
+    fields = [entry.producer_id, entry.producer_epoch, [list(batch) for batch in entry.batches], entry.last_timestamp]
+    if entry.coordinator_epoch < 0 and not entry.in_transaction:
+        return fields
+    return [*fields, entry.coordinator_epoch, entry.transaction_first_offset]
 
 
 def _producer(fields: Sequence[Any]) -> ProducerEntry:
-    producer_id, producer_epoch, batches, last_timestamp = fields
+    producer_id, producer_epoch, batches, last_timestamp, *transaction = fields
     stated = tuple((int(first), int(last), int(base), int(at)) for first, last, base, at in batches)
-    return ProducerEntry(int(producer_id), int(producer_epoch), stated, int(last_timestamp))
+    return ProducerEntry(int(producer_id), int(producer_epoch), stated, int(last_timestamp), *map(int, transaction))

@@ -1,9 +1,10 @@
 """Control batches: the markers that end a transaction in a partition."""
 
 import struct
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from infra.errors import Corrupt
+from infra.records.batch import BatchHeader
 from infra.records.decode import decode_batch
 from infra.records.encode import encode_batch
 from infra.records.record import Record
@@ -14,23 +15,24 @@ _KEY = struct.Struct(">hh")  # version, type
 _VALUE = struct.Struct(">hi")  # version, coordinator epoch
 
 
-class Marker(NamedTuple):
-    """How a transaction of a producer ended."""
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """How a transaction of a producer ended, as its coordinator has decided."""
 
-    commits: bool
+    producer_id: int
+    producer_epoch: int
     coordinator_epoch: int
+    commit: bool
 
 
-def encode_marker(
-    *, commits: bool, coordinator_epoch: int, producer_id: int, producer_epoch: int, timestamp: int
-) -> bytearray:
-    """A control batch of one marker, for a leader to stamp."""
-    key = _KEY.pack(0, COMMIT if commits else ABORT)
-    value = _VALUE.pack(0, coordinator_epoch)
+def encode_marker(marker: Marker, timestamp: int) -> bytearray:
+    """A control batch of one marker, for a leader to stamp; `timestamp` in ms."""
+    key = _KEY.pack(0, COMMIT if marker.commit else ABORT)
+    value = _VALUE.pack(0, marker.coordinator_epoch)
     return encode_batch(
         [Record(0, timestamp, key, value)],
-        producer_id=producer_id,
-        producer_epoch=producer_epoch,
+        producer_id=marker.producer_id,
+        producer_epoch=marker.producer_epoch,
         transactional=True,
         control=True,
     )
@@ -47,4 +49,5 @@ def decode_marker(batch: Buffer) -> Marker | None:
     value = records[0].value or b""
     if len(value) < _VALUE.size:
         raise Corrupt(f"a marker's value has {_VALUE.size} bytes, not {len(value)}")
-    return Marker(kind == COMMIT, _VALUE.unpack_from(value)[1])
+    header = BatchHeader.parse(batch)
+    return Marker(header.producer_id, header.producer_epoch, _VALUE.unpack_from(value)[1], kind == COMMIT)

@@ -19,8 +19,8 @@ from infra.errors import Corrupt
 from infra.partition import PartitionId, SessionId
 from infra.records.batch import HEADER_BYTES, PREFIX_BYTES, crc_of
 from infra.records.header_table import HEADERS
-from infra.segment.extent import Extent, FlushedExtent, ProducerEntry
-from infra.segment.footer import FORMAT, SegmentFooter, footer_metadata
+from infra.segment.extent import AbortedTransaction, Extent, FlushedExtent, ProducerEntry
+from infra.segment.footer import SegmentFooter, footer_metadata, format_of
 from infra.segment.segment_index import Int64s, SegmentIndex
 from infra.store.port import Buffer
 
@@ -59,6 +59,7 @@ class SegmentPart:
     leader_epoch: int
     batches: Sequence[Buffer]
     producers: tuple[ProducerEntry, ...] = ()
+    aborted: tuple[AbortedTransaction, ...] = ()  # whose markers are among the batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def build_batch_segment(
     batches = [batch for part in ordered for batch in part.batches]
     headers = _headers(batches)
     flushed = tuple(_extents(key, ordered, headers))
-    producers = sum(len(part.producers) for part in ordered)
+    producers = sum(len(part.producers) + len(part.aborted) for part in ordered)
     spare = _SPARE_BYTES + _SPARE_A_BATCH * len(batches) + _SPARE_AN_EXTENT * len(parts) + _SPARE_A_PRODUCER * producers
     memory = pa.allocate_buffer(sum(map(len, batches)) + spare)
     body = memoryview(memory).cast("B")  # pyarrow's own view is one of signed bytes
@@ -106,7 +107,7 @@ def build_batch_segment(
     for begin, end in _row_groups(batches, row_group_bytes):
         writer.write_table(table.slice(begin, end - begin), row_group_size=end - begin)
         at = _locate(body[: sink.tell()], at, batches[begin:end], positions[begin:end])
-    footer = SegmentFooter(FORMAT, cluster_id, session, flushed, _index(headers, positions, batches))
+    footer = SegmentFooter(format_of(flushed), cluster_id, session, flushed, _index(headers, positions, batches))
     writer.add_key_value_metadata(footer_metadata(footer))
     writer.close()
     return BuiltSegment(body[: sink.tell()], flushed, footer)
@@ -149,6 +150,7 @@ def _extents(key: str, parts: Sequence[SegmentPart], headers: npt.NDArray[np.voi
             size=sum(map(len, part.batches)),
             max_timestamp=int(rows["max_timestamp"].max()),
             first_row=row,
+            aborted=part.aborted,
         )
         yield FlushedExtent(extent, part.producers)
         row += len(rows)

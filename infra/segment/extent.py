@@ -4,6 +4,17 @@ from dataclasses import dataclass
 
 from infra.partition import PartitionId
 
+NO_TRANSACTION = -1
+
+
+@dataclass(frozen=True, slots=True)
+class AbortedTransaction:
+    """A transaction that was aborted in one partition; its records are those of its producer within its offsets."""
+
+    producer_id: int
+    first_offset: int  # of its first record here
+    last_offset: int  # of its marker
+
 
 @dataclass(frozen=True, slots=True)
 class Extent:
@@ -19,6 +30,7 @@ class Extent:
     size: int  # bytes of the batches themselves
     max_timestamp: int  # ms
     first_row: int  # row of the first batch in the segment
+    aborted: tuple[AbortedTransaction, ...] = ()  # whose markers stand in it, ascending by them
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +44,13 @@ class ProducerEntry:
     producer_epoch: int
     batches: tuple[tuple[int, int, int, int], ...]
     last_timestamp: int = -1  # ms
+    coordinator_epoch: int = -1  # of the last marker
+    transaction_first_offset: int = NO_TRANSACTION  # of its open transaction's first record in this partition
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction of it is open here."""
+        return self.transaction_first_offset != NO_TRANSACTION
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 Four entries of the Parquet footer's key-value metadata (for people, DuckDB shows them by `parquet_kv_metadata`):
 
     cauce.segment    JSON: format version, cluster id, session, number of batches
-    cauce.extents    JSON, zstd, base64: extents with the producer state each leaves behind
+    cauce.extents    JSON, zstd, base64: extents with the producer state each leaves behind; in format 2 also which
+                     transactions are open after it, and which its markers abort
     cauce.index      SegmentIndex, zstd, base64: where each record batch lies in the object
     cauce.crc32c     CRC-32C of the other three, in that order: Parquet has none for its footer
 
@@ -14,7 +15,7 @@ import base64
 import json
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -25,11 +26,12 @@ import pyarrow.parquet as pq
 from infra.errors import BadStart, Corrupt
 from infra.partition import PartitionId, SessionId
 from infra.records.compression import ZSTD, compress, decompress
-from infra.segment.extent import Extent, FlushedExtent, ProducerEntry
+from infra.segment.extent import NO_TRANSACTION, AbortedTransaction, Extent, FlushedExtent, ProducerEntry
 from infra.segment.segment_index import SegmentIndex
 from infra.store.port import Buffer, ObjectStore
 
-FORMAT = 1
+FORMAT = 2  # the newest that is read
+_WITHOUT_TRANSACTIONS = 1  # what knows none is written as before: earlier releases read it
 _SEGMENT, _EXTENTS, _INDEX, _CRC = "cauce.segment", "cauce.extents", "cauce.index", "cauce.crc32c"
 _MAGIC = b"PAR1"
 _LENGTH = struct.Struct("<I")
@@ -47,6 +49,12 @@ class SegmentFooter:
     session: SessionId  # who wrote it
     flushed: tuple[FlushedExtent, ...]  # in the order of rows
     index: SegmentIndex
+
+
+def format_of(flushed: Sequence[FlushedExtent]) -> int:
+    """The format that a segment of these extents needs."""
+    plain = all(not one.extent.aborted and all(map(_is_plain, one.producers)) for one in flushed)
+    return _WITHOUT_TRANSACTIONS if plain else FORMAT
 
 
 async def read_footer(store: ObjectStore, key: str) -> SegmentFooter:
@@ -154,25 +162,58 @@ def _plain_extents(flushed: Sequence[FlushedExtent]) -> dict[str, Any]:
                 one.extent.size,
                 one.extent.max_timestamp,
                 one.extent.first_row,
-                [[p.producer_id, p.producer_epoch, p.last_timestamp, p.batches] for p in one.producers],
+                [_plain_producer(producer) for producer in one.producers],
             ]
             for one in flushed
         ],
+        **_plain_aborted(flushed),
     }
+
+
+def _plain_producer(entry: ProducerEntry) -> list[Any]:
+    fields = [entry.producer_id, entry.producer_epoch, entry.last_timestamp, entry.batches]
+    return fields if _is_plain(entry) else [*fields, entry.coordinator_epoch, entry.transaction_first_offset]
+
+
+def _is_plain(entry: ProducerEntry) -> bool:
+    return entry.coordinator_epoch < 0 and not entry.in_transaction
+
+
+def _plain_aborted(flushed: Sequence[FlushedExtent]) -> dict[str, Any]:
+    """By the place of the extent in which the markers stand."""
+    aborted = {
+        str(at): [[gone.producer_id, gone.first_offset, gone.last_offset] for gone in one.extent.aborted]
+        for at, one in enumerate(flushed)
+        if one.extent.aborted
+    }
+    return {"aborted": aborted} if aborted else {}
 
 
 def _extents_of(key: str, plain: dict[str, Any]) -> tuple[FlushedExtent, ...]:
     topics = [UUID(topic_id) for topic_id in plain["topics"]]
+    aborted = {
+        int(at): tuple(AbortedTransaction(*numbers) for numbers in gone)
+        for at, gone in plain.get("aborted", {}).items()
+    }
     return tuple(
         FlushedExtent(
-            Extent(PartitionId(topics[topic], partition), key, *numbers),
-            tuple(
-                ProducerEntry(producer_id, epoch, tuple((a, b, c, d) for a, b, c, d in batches), last_timestamp)
-                for producer_id, epoch, last_timestamp, batches in producers
-            ),
+            replace(Extent(PartitionId(topics[topic], partition), key, *numbers), aborted=aborted.get(at, ())),
+            tuple(_producer_of(*fields) for fields in producers),
         )
-        for topic, partition, *numbers, producers in plain["extents"]
+        for at, (topic, partition, *numbers, producers) in enumerate(plain["extents"])
     )
+
+
+def _producer_of(
+    producer_id: int,
+    epoch: int,
+    last_timestamp: int,
+    batches: Sequence[Sequence[int]],
+    coordinator_epoch: int = -1,
+    transaction_first_offset: int = NO_TRANSACTION,
+) -> ProducerEntry:
+    stated = tuple((a, b, c, d) for a, b, c, d in batches)
+    return ProducerEntry(producer_id, epoch, stated, last_timestamp, coordinator_epoch, transaction_first_offset)
 
 
 def _crc(*entries: bytes) -> str:

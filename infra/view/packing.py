@@ -9,13 +9,16 @@ import struct
 from uuid import UUID
 
 from infra.partition import Lease, PartitionId, SessionId
-from infra.segment.extent import Extent, ProducerEntry
+from infra.segment.extent import AbortedTransaction, Extent, ProducerEntry
 from infra.view.port import LiveSession, OffsetKey, OffsetRow
 
-# base offset, last offset, leader epoch | batches, records, size, max timestamp, first row; the segment's key follows
+# base offset, last offset, leader epoch | batches, records, size, max timestamp, first row; the segment's key follows,
+# and where there are any, a zero byte and the aborted transactions
 _EXTENT = struct.Struct(">qqiIIqqI")
 _PRODUCER = struct.Struct(">hqB")  # producer epoch, last timestamp, number of batches
 _PRODUCER_BATCH = struct.Struct(">iiqq")  # base sequence, last sequence, base offset, timestamp
+_PRODUCER_TRANSACTION = struct.Struct(">iq")  # coordinator epoch, first offset; behind the batches, where it says more
+_ABORTED = struct.Struct(">qqq")  # producer id, first offset, last offset
 _STATE = struct.Struct(">qiI")  # end offset, leader epoch, how often the extents were replaced or trimmed
 _LEADER = struct.Struct(">iii")  # leader epoch, node id (-1: released), node epoch
 _APPLIED = struct.Struct(">qi")  # applied up to (exclusive), leader epoch
@@ -59,15 +62,20 @@ def pack_extent(extent: Extent) -> bytes:
         extent.max_timestamp,
         extent.first_row,
     )
-    return head + extent.segment.encode()
+    name = extent.segment.encode()
+    if not extent.aborted:
+        return head + name
+    aborted = [_ABORTED.pack(one.producer_id, one.first_offset, one.last_offset) for one in extent.aborted]
+    return b"".join((head, name, b"\0", *aborted))
 
 
 def unpack_extent(partition: PartitionId, packed: bytes) -> Extent:
     """The extent that `pack_extent` packed."""
     base, last, epoch, batches, records, size, max_timestamp, first_row = _EXTENT.unpack_from(packed)
+    segment, _, aborted = packed[_EXTENT.size :].partition(b"\0")
     return Extent(
         partition=partition,
-        segment=packed[_EXTENT.size :].decode(),
+        segment=segment.decode(),
         base_offset=base,
         last_offset=last,
         leader_epoch=epoch,
@@ -76,13 +84,18 @@ def unpack_extent(partition: PartitionId, packed: bytes) -> Extent:
         size=size,
         max_timestamp=max_timestamp,
         first_row=first_row,
+        aborted=tuple(AbortedTransaction(*one) for one in _ABORTED.iter_unpack(aborted)),
     )
 
 
 def pack_producer(entry: ProducerEntry) -> bytes:
     """A producer's state without its id, which is the field's name (`pack_int64`)."""
     head = _PRODUCER.pack(entry.producer_epoch, entry.last_timestamp, len(entry.batches))
-    return head + b"".join(_PRODUCER_BATCH.pack(*batch) for batch in entry.batches)
+    batches = [_PRODUCER_BATCH.pack(*batch) for batch in entry.batches]
+    if entry.coordinator_epoch < 0 and not entry.in_transaction:
+        return b"".join((head, *batches))
+    transaction = _PRODUCER_TRANSACTION.pack(entry.coordinator_epoch, entry.transaction_first_offset)
+    return b"".join((head, *batches, transaction))
 
 
 def unpack_producer(producer_id: bytes, packed: bytes) -> ProducerEntry:
@@ -91,7 +104,11 @@ def unpack_producer(producer_id: bytes, packed: bytes) -> ProducerEntry:
     batches = tuple(
         _PRODUCER_BATCH.unpack_from(packed, _PRODUCER.size + index * _PRODUCER_BATCH.size) for index in range(count)
     )
-    return ProducerEntry(unpack_int64(producer_id), epoch, batches, last_timestamp)
+    end = _PRODUCER.size + count * _PRODUCER_BATCH.size
+    if len(packed) == end:
+        return ProducerEntry(unpack_int64(producer_id), epoch, batches, last_timestamp)
+    transaction = _PRODUCER_TRANSACTION.unpack_from(packed, end)
+    return ProducerEntry(unpack_int64(producer_id), epoch, batches, last_timestamp, *transaction)
 
 
 def unpack_state(packed: bytes | None) -> tuple[int, int, int]:

@@ -28,7 +28,7 @@ class Replay:
         if header.is_control:
             marker = decode_marker(batch)
             changes = self._open.pop(header.producer_id, []) if marker is not None else []
-            return changes if marker is not None and marker.commits else []
+            return changes if marker is not None and marker.commit else []
         changes = [change for record in decode_batch(batch) if (change := _read(record.key, record.value)) is not None]
         if not header.is_transactional:
             return changes

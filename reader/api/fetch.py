@@ -175,13 +175,19 @@ def _partition(index: int, answer: Fetched, limits: FetchLimits) -> message.Part
         high_watermark=answer.high_watermark,
         last_stable_offset=answer.last_stable_offset,
         log_start_offset=answer.log_start_offset,
-        aborted_transactions=[] if limits.read_committed and answer.error is ErrorCode.NONE else None,
+        aborted_transactions=_aborted(answer) if limits.read_committed and answer.error is ErrorCode.NONE else None,
         preferred_read_replica=answer.reader,
         records=answer.batches,
     )
     if answer.diverging is not None:
         data.diverging_epoch = message.EpochEndOffset(epoch=answer.diverging[0], end_offset=answer.diverging[1])
     return data
+
+
+def _aborted(answer: Fetched) -> list[message.AbortedTransaction]:
+    return [
+        message.AbortedTransaction(producer_id=one.producer_id, first_offset=one.first_offset) for one in answer.aborted
+    ]
 
 
 def _put(

@@ -111,7 +111,7 @@ def committed(records: memoryview, aborted: Sequence[Any], offset: int) -> Fetch
             open_aborted.add(starts.pop(0).producer_id)
         if header.is_control:
             marker = decode_marker(batch)
-            if marker is not None and not marker.commits:
+            if marker is not None and not marker.commit:
                 open_aborted.discard(header.producer_id)
         elif not (header.is_transactional and header.producer_id in open_aborted):
             batches.append(batch)

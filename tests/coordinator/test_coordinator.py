@@ -11,7 +11,7 @@ from infra.error_code import ErrorCode
 from infra.errors import Refused, Unavailable
 from infra.partition import PartitionId
 from infra.ports import EpochStart
-from infra.records.control import encode_marker
+from infra.records.control import Marker, encode_marker
 from infra.records.encode import encode_batch
 from infra.records.record import Record
 from infra.view.port import OffsetRow
@@ -596,18 +596,14 @@ def test_offsets_of_transactions_count_from_their_commit() -> None:
         for producer_id, offset, commits in ((1, 10, True), (2, 20, False), (3, 30, None)):
             log.append(transactional(cluster, producer_id, offset))
             if commits is not None:
-                log.append(
-                    encode_marker(
-                        commits=commits, coordinator_epoch=0, producer_id=producer_id, producer_epoch=0, timestamp=1
-                    )
-                )
+                log.append(encode_marker(Marker(producer_id, 0, 0, commit=commits), 1))
         log.open_transaction_at = 4
         coordinator = await cluster.leading()
         assert offsets(coordinator) == {FLIGHTS: 10}
         await coordinator.commit_offsets(commit(1, "other"))
         await asyncio.sleep(10)
         assert cluster.server.state.offsets[P0].upto == 4, "nothing above an open transaction counts as applied"
-        log.append(encode_marker(commits=True, coordinator_epoch=0, producer_id=3, producer_epoch=0, timestamp=1))
+        log.append(encode_marker(Marker(3, 0, 0, commit=True), 1))
         log.open_transaction_at = None
         again = await cluster.leading()
         assert offsets(again) == {FLIGHTS: 30}

@@ -97,5 +97,6 @@ def flushed_of(log: PartitionLog, segment: str = "batches/1", max_bytes: int = 1
         part.size,
         max(header.max_timestamp for header in headers),
         0,
+        part.aborted,
     )
     return FlushedExtent(extent, part.producers)

@@ -109,6 +109,7 @@ def build(key: str, session: SessionId, parts: Sequence[FlushPart]) -> Built:
             part.size,
             max(header.max_timestamp for header in headers),
             row,
+            part.aborted,
         )
         row += len(headers)
         flushed.append(FlushedExtent(extent, part.producers))

@@ -145,7 +145,7 @@ def test_one_bad_partition_does_not_cost_the_others() -> None:
         (lambda: request_of(fresh(attributes=LOG_APPEND_TIME)), ErrorCode.INVALID_TIMESTAMP),
         (
             lambda: request_of(fresh(attributes=TRANSACTIONAL, producer_id=1, epoch=0, sequence=0)),
-            ErrorCode.INVALID_TXN_STATE,
+            ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,  # without a transactional id, as Kafka says it
         ),
         (lambda: request_of(fresh(max_timestamp=-1)), ErrorCode.INVALID_RECORD),  # and its records are no records
         (lambda: request_of(fresh(), topic="keyed"), ErrorCode.INVALID_RECORD),
@@ -155,8 +155,8 @@ def test_refusals(request_made: Callable[[], message.ProduceRequest], code: Erro
     assert refusal(request_made()).error_code == code
 
 
-def test_a_transactional_id_is_refused() -> None:
-    request = request_of(fresh())
+def test_a_node_that_coordinates_none_knows_no_transaction() -> None:
+    request = request_of(fresh(attributes=TRANSACTIONAL, producer_id=1, epoch=0, sequence=0))
     request.transactional_id = "mine"
     assert refusal(request).error_code == ErrorCode.INVALID_TXN_STATE
 

@@ -12,7 +12,7 @@ def _plan_flush(self: PartitionLog, max_bytes: int) -> Any:
     part = _plan(self, max_bytes)
     if part is None:
         return None
-    return FlushPart(part.log, part.batches, self._producers.entries(), part.size)
+    return FlushPart(part.log, part.batches, self._producers.entries(), part.size, part.aborted)
 
 
 def plant(patch: Patch) -> None:

@@ -159,8 +159,9 @@ def test_pairs_make_a_batch() -> None:
 
 @pytest.mark.parametrize("commits", [True, False])
 def test_markers_are_what_clients_take_them_for(commits: bool) -> None:
-    batch = encode_marker(commits=commits, coordinator_epoch=8, producer_id=3, producer_epoch=2, timestamp=5)
-    assert decode_marker(batch) == Marker(commits, 8)
+    marker = Marker(producer_id=3, producer_epoch=2, coordinator_epoch=8, commit=commits)
+    batch = encode_marker(marker, 5)
+    assert decode_marker(batch) == marker
     assert BatchHeader.parse(batch).attributes == 0x30
     [theirs] = _batches(MemoryRecords, bytes(batch))
     assert theirs.is_control_batch

@@ -17,7 +17,7 @@ from infra.errors import Corrupt
 from infra.records import arena, decode_columns, walk
 from infra.records.batch import HEADER_BYTES, BatchHeader
 from infra.records.columns import RECORDS
-from infra.records.control import encode_marker
+from infra.records.control import Marker, encode_marker
 from infra.records.decode import decode_batch
 from infra.records.encode import encode_batch
 from infra.records.record import Record
@@ -146,7 +146,7 @@ def check_same(written: list[bytearray], width: int) -> None:
 
 def test_nothing_gives_an_empty_table() -> None:
     assert decode_columns.decode_columns([]).equals(RECORDS.empty_table())
-    marker = encode_marker(commits=True, coordinator_epoch=1, producer_id=1, producer_epoch=1, timestamp=1)
+    marker = encode_marker(Marker(1, 1, 1, commit=True), 1)
     empty = encode_batch([], base_offset=3, last_offset=9)
     assert decode_columns.decode_columns([marker, empty, memoryview(marker)]).equals(RECORDS.empty_table())
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.records.control import encode_marker
+from infra.records.control import Marker, encode_marker
 from infra.records.decode_columns import decode_columns
 from infra.records.encode import encode_batch
 from infra.wire.messages.fetch import AbortedTransaction
@@ -41,9 +41,7 @@ def _log(steps: Sequence[tuple[str, int, int]]) -> tuple[bytes, list[AbortedTran
             continue
         else:
             count = 1
-            batch = encode_marker(
-                commits=kind == "commit", coordinator_epoch=0, producer_id=producer, producer_epoch=0, timestamp=0
-            )
+            batch = encode_marker(Marker(producer, 0, 0, commit=kind == "commit"), 0)
             batch[:8] = offset.to_bytes(8, "big")
             offsets = open_.pop(producer)
             if kind == "commit":
