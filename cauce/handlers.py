@@ -28,14 +28,19 @@ from infra.ports import TailSource
 from infra.settings import Settings
 from infra.settings_table import SETTINGS
 from infra.wire.handler import Handler, Registry
+from ingest.api.add_offsets_to_txn import AddOffsetsToTxnHandler
+from ingest.api.add_partitions_to_txn import AddPartitionsToTxnHandler
 from ingest.api.delete_groups import DeleteGroupsHandler
 from ingest.api.delete_records import DeleteRecordsHandler
 from ingest.api.describe_groups import DescribeGroupsHandler
+from ingest.api.describe_transactions import DescribeTransactionsHandler
+from ingest.api.end_txn import EndTxnHandler
 from ingest.api.heartbeat import HeartbeatHandler
-from ingest.api.init_producer_id import InitProducerIdHandler, NoTransactionalIds
+from ingest.api.init_producer_id import InitProducerIdHandler, NoTransactionalIds, TransactionalIds
 from ingest.api.join_group import JoinGroupHandler
 from ingest.api.leave_group import LeaveGroupHandler
 from ingest.api.list_groups import ListGroupsHandler
+from ingest.api.list_transactions import ListTransactionsHandler
 from ingest.api.offset_commit import OffsetCommitHandler
 from ingest.api.offset_delete import OffsetDeleteHandler
 from ingest.api.offset_fetch import OffsetFetchHandler
@@ -43,6 +48,8 @@ from ingest.api.produce import ProduceHandler
 from ingest.api.sync_group import SyncGroupHandler
 from ingest.api.write_txn_markers import WriteTxnMarkersHandler
 from ingest.coordinator.coordinator import GroupListing
+from ingest.coordinator.transaction_coordinator import TransactionListing
+from ingest.coordinator.transactions import TransactionFilter
 from reader.api.fetch import FetchHandler
 from reader.api.list_offsets import ListOffsetsHandler
 from reader.api.offset_for_leader_epoch import OffsetForLeaderEpochHandler
@@ -52,10 +59,14 @@ from reader.offset_lookup import OffsetLookup
 from reader.referrals import Referrals
 
 
-class NoGroups:
-    """The groups of a node that coordinates none: clients that list groups ask every node."""
+class NothingCoordinated(NoTransactionalIds):
+    """What a node coordinates that is no coordinator: clients that list groups or transactions ask every node."""
 
     def list_groups(self) -> Sequence[GroupListing]:
+        """None."""
+        return ()
+
+    def list_transactions(self, wanted: TransactionFilter) -> Sequence[TransactionListing]:
         """None."""
         return ()
 
@@ -64,9 +75,10 @@ def ingest_registry(parts: IngestParts) -> Registry:
     """All handlers of a node that leads partitions."""
     return _registry(
         [
-            *_cluster_handlers(parts.shared, parts.leaders),
+            *_cluster_handlers(parts.shared, parts.leaders, parts.transactions.coordinator),
             *_write_handlers(parts),
             *_group_handlers(parts),
+            *_transaction_handlers(parts),
             *_read_handlers(parts),
         ]
     )
@@ -75,13 +87,14 @@ def ingest_registry(parts: IngestParts) -> Registry:
 def reader_registry(parts: ReaderParts) -> Registry:
     """All handlers of a reader node. What only leaders may answer is NOT_LEADER_OR_FOLLOWER, as Kafka's followers say;
     coordinators' calls are not offered, as FindCoordinator never names this node."""
-    shared, state = parts.shared, parts.shared.state
+    shared, state, nothing = parts.shared, parts.shared.state, NothingCoordinated()
     fetcher = Fetcher(parts.followers, shared.catch_up, stand=parts.followers.stand)
     return _registry(
         [
-            *_cluster_handlers(shared, parts.led),
+            *_cluster_handlers(shared, parts.led, nothing),
             ProduceElsewhereHandler(state),
-            ListGroupsHandler(NoGroups()),
+            ListGroupsHandler(nothing),
+            ListTransactionsHandler(nothing),
             _fetch_handler(shared, fetcher),
             ListOffsetsHandler(state, parts.led, OffsetLookup(shared.catch_up)),
             OffsetForLeaderEpochHandler(state, parts.led),
@@ -112,7 +125,7 @@ def static_configs(settings: Settings) -> Sequence[ConfigRow]:
     ]
 
 
-def _cluster_handlers(shared: SharedParts, led: TailSource) -> Iterator[Handler]:
+def _cluster_handlers(shared: SharedParts, led: TailSource, transactional_ids: TransactionalIds) -> Iterator[Handler]:
     """What any node answers, by the ledgers and the view."""
     state, topics, settings = shared.state, shared.topic_admin, shared.settings
     configs = ConfigAdmin(state, topics, shared.broker_configs, shared.manifest_ledger)
@@ -131,7 +144,7 @@ def _cluster_handlers(shared: SharedParts, led: TailSource) -> Iterator[Handler]
     yield AlterPartitionReassignmentsHandler(state)
     yield ListPartitionReassignmentsHandler()
     yield FindCoordinatorHandler(state, topics.ensure)
-    yield InitProducerIdHandler(shared.producer_ids, NoTransactionalIds())
+    yield InitProducerIdHandler(shared.producer_ids, transactional_ids)
 
 
 def _write_handlers(parts: IngestParts) -> Iterator[Handler]:
@@ -160,6 +173,15 @@ def _group_handlers(parts: IngestParts) -> Iterator[Handler]:
     yield DeleteGroupsHandler(coordinator)
     yield DescribeGroupsHandler(coordinator)
     yield ListGroupsHandler(coordinator)
+
+
+def _transaction_handlers(parts: IngestParts) -> Iterator[Handler]:
+    state, coordinator = parts.shared.state, parts.transactions.coordinator
+    yield AddPartitionsToTxnHandler(coordinator, state)
+    yield AddOffsetsToTxnHandler(coordinator, parts.shared.topic_admin.ensure)
+    yield EndTxnHandler(coordinator)
+    yield DescribeTransactionsHandler(coordinator)
+    yield ListTransactionsHandler(coordinator)
 
 
 def _read_handlers(parts: IngestParts) -> Iterator[Handler]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from cauce.node_metrics import IngestMetrics
 from cauce.shared_parts import SharedParts
+from cauce.transaction_parts import CoordinatedTransactions
 from infra.cluster.state import Topic
 from infra.errors import CauceError
 from infra.partition import SessionId
@@ -22,7 +23,7 @@ from ingest.markers import MarkerWriter
 from ingest.produced import TopicTarget
 from ingest.publish import Repair
 from ingest.segment_build import segment_builder
-from ingest.verification import NoTransactions, Verifier
+from ingest.verification import Verifier
 from ingest.wal.writer import Wal
 from reader.log_source import LedLogs
 from reader.referrals import Referrals
@@ -46,11 +47,15 @@ class IngestParts:
             state=shared.state,
             logs=self.leaders.logs,
         )
-        self.verifier = Verifier(NoTransactions())
+        self.transactions = CoordinatedTransactions(
+            shared, self.leaders, lambda marker, partitions: self.markers.write(marker, partitions)
+        )
+        self.verifier = Verifier(self.transactions.check)
         self.coordinator = self._make_coordinator()
         self.markers = MarkerWriter(self.leaders, clock=shared.clock)
         self.referrals = Referrals(shared.state.readers, shared.settings["broker.rack"] or None, shared.clock)
         self.leaders.listen(self.coordinator)
+        self.leaders.listen(self.transactions.coordinator)
         shared.state.on_change(TopicWatch(shared.state, self.coordinator.on_topics_deleted))
 
     def _make_leaders(self, repair: Repair) -> Leaders:

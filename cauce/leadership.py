@@ -81,8 +81,10 @@ class Leadership:
         return ingest_registry(self._parts)
 
     async def run(self) -> None:
-        """Expire offsets."""
-        await self._parts.coordinator.run()
+        """Expire offsets and transactional ids, and abort transactions that take too long."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._parts.coordinator.run())
+            tasks.create_task(self._parts.transactions.coordinator.run())
 
     async def settle(self) -> None:
         """Wait until the leases that this node should have at its start are taken."""
@@ -97,6 +99,7 @@ class Leadership:
         """Give every lease back, leave, and end what flushes and follows."""
         await self._leases.stop()
         await self._parts.coordinator.close()
+        await self._parts.transactions.close()
         await self._parts.manifests.stop()
         await self._parts.leaders.stop()
 
