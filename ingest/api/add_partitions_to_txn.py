@@ -13,11 +13,11 @@ from typing import ClassVar
 
 from infra.error_code import ErrorCode
 from infra.errors import Refused
+from infra.partition import TopicPartition
 from infra.ports import TopicDirectory
 from infra.wire.handler import Handler, RequestContext
 from infra.wire.messages import add_partitions_to_txn as message
 from ingest.api.producer_fenced import known_code
-from ingest.coordinator.offsets import TopicPartition
 from ingest.coordinator.transaction import Producer
 from ingest.coordinator.transaction_coordinator import TransactionCoordinator
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from infra.errors import Refused
+from infra.partition import TopicPartition
 from infra.wire.handler import Handler, RequestContext
 from infra.wire.messages import describe_transactions as message
-from ingest.coordinator.offsets import TopicPartition
 from ingest.coordinator.transaction_coordinator import TransactionCoordinator
 
 

@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from infra.error_code import ErrorCode
-from infra.partition import PartitionId
+from infra.partition import PartitionId, TopicPartition
 from infra.ports import SessionGuard, TopicDirectory
 from infra.wire.messages import write_txn_markers as message
 from ingest.coordinator.marker_sender import Ending, EndingOf, Results
-from ingest.coordinator.offsets import TopicPartition
 from ingest.peers import Peers
 
 WriteHere = Callable[[Ending, Sequence[PartitionId]], Awaitable[Mapping[PartitionId, ErrorCode]]]

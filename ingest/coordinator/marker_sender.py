@@ -13,9 +13,8 @@ from typing import Protocol
 
 from infra.error_code import ErrorCode
 from infra.errors import CauceError
-from infra.partition import PartitionId
+from infra.partition import PartitionId, TopicPartition
 from infra.ports import TopicDirectory
-from ingest.coordinator.offsets import TopicPartition
 from ingest.coordinator.transaction import Producer
 
 log = logging.getLogger(__name__)

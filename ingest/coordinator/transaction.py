@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from infra.error_code import ErrorCode
-from ingest.coordinator.offsets import TopicPartition
+from infra.partition import TopicPartition
 from ingest.coordinator.transaction_state import FOLLOWING, TransactionState
 
 NO_EPOCH = -1

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from infra.error_code import ErrorCode
 from infra.errors import CauceError, Refused
+from infra.partition import TopicPartition
 from infra.ports import TopicDirectory
 from infra.wire.messages import add_partitions_to_txn as message
-from ingest.coordinator.offsets import TopicPartition
 from ingest.coordinator.transaction import Producer
 from ingest.coordinator.transaction_coordinator import TransactionCoordinator
 from ingest.peers import Peers

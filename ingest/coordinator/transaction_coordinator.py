@@ -15,9 +15,8 @@ from typing import Protocol
 from infra.clock import SYSTEM_CLOCK, Clock
 from infra.error_code import ErrorCode
 from infra.errors import CauceError, Fenced, Refused, Unavailable
-from infra.partition import PartitionId
+from infra.partition import PartitionId, TopicPartition
 from infra.ports import LogReader, SessionGuard, TopicDirectory
-from ingest.coordinator.offsets import TopicPartition
 from ingest.coordinator.placement import partition_of_key
 from ingest.coordinator.shard import answer_code
 from ingest.coordinator.transaction import NO_PRODUCER, Producer, Step, Transaction, TransactionRecord

@@ -7,10 +7,10 @@ recognised by another coordinator than the one that gave it. Version 1 is read a
 import struct
 from typing import Any, NamedTuple
 
+from infra.partition import TopicPartition
 from infra.store.port import Buffer
 from infra.wire.codec import Malformed, decode_whole, encode
 from infra.wire.messages.transaction_log import PartitionsSchema, TransactionLogKey, TransactionLogValue
-from ingest.coordinator.offsets import TopicPartition
 from ingest.coordinator.transaction import NO_PRODUCER, TransactionRecord
 from ingest.coordinator.transaction_state import TransactionState
 

@@ -7,10 +7,9 @@ from uuid import UUID
 
 from infra.error_code import ErrorCode
 from infra.errors import Unavailable
-from infra.partition import Lease, PartitionId, SessionId
+from infra.partition import Lease, PartitionId, SessionId, TopicPartition
 from infra.ports import EpochStart
 from ingest.coordinator.marker_sender import Ending, EndingOf, MarkerSender, Results
-from ingest.coordinator.offsets import TopicPartition
 from ingest.coordinator.transaction_coordinator import TRANSACTIONS_TOPIC, TransactionCoordinator
 from ingest.coordinator.transaction_shard import TransactionParts
 from ingest.coordinator.transactions import TransactionLimits
