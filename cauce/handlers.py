@@ -31,6 +31,7 @@ from infra.wire.handler import Handler, Registry
 from ingest.api.delete_groups import DeleteGroupsHandler
 from ingest.api.delete_records import DeleteRecordsHandler
 from ingest.api.describe_groups import DescribeGroupsHandler
+from ingest.api.describe_producers import DescribeProducersHandler
 from ingest.api.heartbeat import HeartbeatHandler
 from ingest.api.init_producer_id import InitProducerIdHandler
 from ingest.api.join_group import JoinGroupHandler
@@ -145,6 +146,7 @@ def _write_handlers(parts: IngestParts) -> Iterator[Handler]:
         observer=parts.ingest_metrics,
     )
     yield WriteTxnMarkersHandler(parts.markers, parts.find_topic)
+    yield DescribeProducersHandler(parts.leaders, parts.find_topic)
     yield DeleteRecordsHandler(parts.leaders, parts.find_topic, parts.manifests.raise_log_start)
 
 

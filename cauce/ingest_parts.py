@@ -48,7 +48,7 @@ class IngestParts:
         )
         self.verifier = Verifier(NoTransactions())
         self.coordinator = self._make_coordinator()
-        self.markers = MarkerWriter(self.leaders, clock=shared.clock)
+        self.markers = MarkerWriter(self.leaders, self.coordinator, shared.clock)
         self.referrals = Referrals(shared.state.readers, shared.settings["broker.rack"] or None, shared.clock)
         self.leaders.listen(self.coordinator)
         shared.state.on_change(TopicWatch(shared.state, self.coordinator.on_topics_deleted))
@@ -82,6 +82,8 @@ class IngestParts:
             clock=shared.clock,
             limits=_group_limits(shared.settings),
             offset_limits=_offset_limits(shared.settings),
+            find_log=self.leaders.log,
+            verifier=self.verifier,
         )
 
     def find_topic(self, name: str) -> TopicTarget | None:
