@@ -33,6 +33,7 @@ from ingest.api.add_partitions_to_txn import AddPartitionsToTxnHandler
 from ingest.api.delete_groups import DeleteGroupsHandler
 from ingest.api.delete_records import DeleteRecordsHandler
 from ingest.api.describe_groups import DescribeGroupsHandler
+from ingest.api.describe_producers import DescribeProducersHandler
 from ingest.api.describe_transactions import DescribeTransactionsHandler
 from ingest.api.end_txn import EndTxnHandler
 from ingest.api.heartbeat import HeartbeatHandler
@@ -46,6 +47,7 @@ from ingest.api.offset_delete import OffsetDeleteHandler
 from ingest.api.offset_fetch import OffsetFetchHandler
 from ingest.api.produce import ProduceHandler
 from ingest.api.sync_group import SyncGroupHandler
+from ingest.api.txn_offset_commit import TxnOffsetCommitHandler
 from ingest.api.write_txn_markers import WriteTxnMarkersHandler
 from ingest.coordinator.coordinator import GroupListing
 from ingest.coordinator.transaction_coordinator import TransactionListing
@@ -158,6 +160,7 @@ def _write_handlers(parts: IngestParts) -> Iterator[Handler]:
         observer=parts.ingest_metrics,
     )
     yield WriteTxnMarkersHandler(parts.markers, parts.find_topic)
+    yield DescribeProducersHandler(parts.leaders, parts.find_topic)
     yield DeleteRecordsHandler(parts.leaders, parts.find_topic, parts.manifests.raise_log_start)
 
 
@@ -168,6 +171,7 @@ def _group_handlers(parts: IngestParts) -> Iterator[Handler]:
     yield HeartbeatHandler(coordinator)
     yield LeaveGroupHandler(coordinator)
     yield OffsetCommitHandler(coordinator)
+    yield TxnOffsetCommitHandler(coordinator)
     yield OffsetFetchHandler(coordinator)
     yield OffsetDeleteHandler(coordinator)
     yield DeleteGroupsHandler(coordinator)

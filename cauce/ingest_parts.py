@@ -52,7 +52,7 @@ class IngestParts:
         )
         self.verifier = Verifier(self.transactions.check)
         self.coordinator = self._make_coordinator()
-        self.markers = MarkerWriter(self.leaders, clock=shared.clock)
+        self.markers = MarkerWriter(self.leaders, self.coordinator, shared.clock)
         self.referrals = Referrals(shared.state.readers, shared.settings["broker.rack"] or None, shared.clock)
         self.leaders.listen(self.coordinator)
         self.leaders.listen(self.transactions.coordinator)
@@ -87,6 +87,8 @@ class IngestParts:
             clock=shared.clock,
             limits=_group_limits(shared.settings),
             offset_limits=_offset_limits(shared.settings),
+            find_log=self.leaders.log,
+            verifier=self.verifier,
         )
 
     def find_topic(self, name: str) -> TopicTarget | None:

@@ -102,11 +102,25 @@ class TailSource(Protocol):
         """Raises `NotLeader` when this node does not lead it (or is still taking the lease), or follow it."""
 
 
+class Verification:
+    """That a producer's coordinator is asked about its transaction before the first batch in a partition. A marker
+    makes it void: what the coordinator answers then may be about a transaction that is over."""
+
+    old = False  # seen by an expiry
+
+
 class LogAppender(Protocol):
     """Write access for coordinators: they append to internal topics that this node leads."""
 
-    async def append(self, partition: PartitionId, leader_epoch: int, batches: Sequence[Buffer]) -> int:
-        """Append record batches (offsets not yet assigned) and wait until the high watermark passed them.
+    async def append(
+        self,
+        partition: PartitionId,
+        leader_epoch: int,
+        batches: Sequence[Buffer],
+        verification: Verification | None = None,
+    ) -> int:
+        """Append record batches (offsets not yet assigned) and wait until the high watermark passed them;
+        `verification` of the transaction that they may begin.
 
         Answers the base offset of the first. Raises `NotLeader` (also when the epoch is another one), `Fenced`,
         `Unavailable` (outcome unknown), and `Refused` for a batch in a transaction, or for its marker.

@@ -13,11 +13,11 @@ from typing import Protocol
 
 from infra.errors import CauceError, Fenced, NotLeader, Refused
 from infra.partition import PartitionId, SessionId
+from infra.ports import Verification
 from infra.store.port import Buffer
 from ingest.acks import Complete, complete_all
 from ingest.observer import IngestObserver
 from ingest.partition_log import Appended, Batch, PartitionLog
-from ingest.producer_state import Verification
 from ingest.unpublished import Unpublished
 from ingest.wal.frame import WalEntry
 

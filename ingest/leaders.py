@@ -16,7 +16,7 @@ from infra.clock import SYSTEM_CLOCK, Clock
 from infra.error_code import ErrorCode
 from infra.errors import CauceError, Fenced, NotLeader, Refused
 from infra.partition import PartitionId, SessionId
-from infra.ports import LeadershipListener, SessionGuard, TakenLease
+from infra.ports import LeadershipListener, SessionGuard, TakenLease, Verification
 from infra.records.batch import walk_batches
 from infra.store.port import Buffer, ObjectStore
 from infra.topic_config import TopicSettings
@@ -28,7 +28,6 @@ from ingest.flush import Build, Flusher
 from ingest.flush_plan import FlushPolicy
 from ingest.observer import IngestObserver
 from ingest.partition_log import Appended, PartitionLog
-from ingest.producer_state import Verification
 from ingest.publish import Publisher, Repair
 from ingest.tail import TailBudget
 from ingest.unpublished import Unpublished

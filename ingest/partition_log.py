@@ -18,7 +18,7 @@ from infra.cluster.manifest_record import RecordSegment
 from infra.error_code import ErrorCode
 from infra.errors import CauceError, Corrupt, NotLeader, Refused
 from infra.partition import Lease, PartitionId
-from infra.ports import Durability, EpochStart, SessionGuard, TakenLease
+from infra.ports import Durability, EpochStart, SessionGuard, TakenLease, Verification
 from infra.records.batch import BatchHeader, stamp, stamp_log_append_time
 from infra.records.control import decode_marker
 from infra.segment.extent import AbortedTransaction, Extent, FlushedExtent, ProducerEntry
@@ -26,7 +26,7 @@ from infra.topic_config import TopicSettings
 from infra.view.port import PublishedPartition
 from ingest.acks import Complete, WaitingAcks
 from ingest.log_transactions import LogTransactions
-from ingest.producer_state import Duplicate, ProducerChanges, ProducerState, Verification, is_idle
+from ingest.producer_state import Duplicate, ProducerChanges, ProducerState, is_idle
 from ingest.tail import Tail, TailBatch, TailBudget
 from ingest.wal.frame import WalEntry
 

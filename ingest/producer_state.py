@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from infra.error_code import ErrorCode
 from infra.errors import CauceError, Refused, Unavailable
+from infra.ports import Verification
 from infra.records.batch import BatchHeader
 from infra.records.control import Marker, decode_marker
 from infra.segment.extent import NO_TRANSACTION, AbortedTransaction, ProducerEntry
@@ -27,13 +28,6 @@ class Duplicate:
     base_offset: int
     last_offset: int
     timestamp: int
-
-
-class Verification:
-    """That a producer's coordinator is asked about its transaction before the first batch here. A marker makes it void:
-    what the coordinator answers then may be about a transaction that is over."""
-
-    old = False  # seen by an expiry
 
 
 def advance(

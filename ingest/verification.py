@@ -7,28 +7,36 @@ must not pass. Those that go on with an open transaction are asked about nothing
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from infra.error_code import ErrorCode
 from infra.errors import CauceError, Unavailable
-from infra.partition import TopicPartition
-from infra.ports import TransactionCheck
-from infra.records.batch import BatchHeader
-from ingest.partition_log import PartitionLog
-from ingest.producer_state import Verification
+from infra.partition import PartitionId, TopicPartition
+from infra.ports import TransactionCheck, Verification
+from infra.records.batch import TRANSACTIONAL, BatchHeader
+
+
+class TransactionalLog(Protocol):
+    """What is needed of `ingest.partition_log.PartitionLog`."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> PartitionId: ...
+    def must_be_verified(self, header: BatchHeader) -> bool: ...
+    def begin_verification(self, producer_id: int) -> Verification: ...
 
 
 class Beginning(NamedTuple):
     """A batch that would begin a transaction in its partition."""
 
-    log: PartitionLog
-    number: int  # of the partition
+    log: TransactionalLog
     header: BatchHeader
 
     @property
     def name(self) -> TopicPartition:
-        """As coordinators know it."""
-        return self.log.topic, self.number
+        """As coordinators know the partition."""
+        return self.log.topic, self.log.partition.partition
 
 
 class Unverified(CauceError):
@@ -103,3 +111,8 @@ class Verifier:
             verification if code is ErrorCode.NONE else Unverified(code)
             for verification, code in zip(asked, codes, strict=True)
         ]
+
+
+def without_sequence(producer_id: int, producer_epoch: int) -> BatchHeader:
+    """The header of what a coordinator appends in a producer's transaction, as far as it matters here."""
+    return BatchHeader(0, 0, -1, 2, 0, TRANSACTIONAL, 0, -1, -1, producer_id, producer_epoch, -1, 1)

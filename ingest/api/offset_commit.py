@@ -9,10 +9,11 @@ from typing import ClassVar
 
 from infra.error_code import ErrorCode
 from infra.errors import CauceError
+from infra.partition import TopicPartition
 from infra.wire.handler import Handler, RequestContext
 from infra.wire.messages import offset_commit as message
 from ingest.coordinator.coordinator import GroupCoordinator
-from ingest.coordinator.offsets import CommittedOffset, OffsetCommit, TopicPartition
+from ingest.coordinator.offsets import CommittedOffset, OffsetCommit
 from ingest.coordinator.shard import answer_code
 
 

@@ -23,6 +23,7 @@ from infra.clock import SYSTEM_CLOCK, Clock
 from infra.error_code import ErrorCode
 from infra.errors import CauceError, NotLeader, Refused, Unavailable
 from infra.partition import Lease, PartitionId
+from infra.ports import Verification
 from infra.records.batch import BatchHeader
 from infra.topic_config import INTERNAL_TOPICS
 from infra.wire.handler import Handler, RequestContext
@@ -32,7 +33,6 @@ from ingest.leaders import Leaders
 from ingest.observer import IngestObserver
 from ingest.partition_log import Appended
 from ingest.produced import BadRecords, FindTopic, check_produced
-from ingest.producer_state import Verification
 from ingest.verification import Beginning, NoTransactions, Unverified, Verifier
 
 _FIRST_VERSION_WITH_ZSTD = 7
@@ -218,7 +218,7 @@ class _Produced:
                 with contextlib.suppress(NotLeader):  # the append says so
                     log = self._leaders.log(one.partition)
                     if log.must_be_verified(header):
-                        found[place] = Beginning(log, one.partition.partition, header)
+                        found[place] = Beginning(log, header)
         return found
 
     def verified(self, place: int, verification: Verification) -> None:

@@ -8,14 +8,15 @@ version has a place for them. Knows no wire messages.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from infra.clock import SYSTEM_CLOCK, Clock
 from infra.error_code import ErrorCode
 from infra.errors import CauceError, Refused
-from infra.partition import PartitionId
-from infra.ports import LogAppender, LogReader, SessionGuard, TopicDirectory
+from infra.partition import PartitionId, TopicPartition
+from infra.ports import LogAppender, LogReader, SessionGuard, TopicDirectory, Verification
+from infra.records.control import Marker
 from infra.view.port import OffsetRow
 from ingest.coordinator.group import ConsumerGroup
 from ingest.coordinator.group_effects import (
@@ -28,17 +29,26 @@ from ingest.coordinator.group_effects import (
 )
 from ingest.coordinator.group_state import GroupState
 from ingest.coordinator.offset_records import OffsetChange
-from ingest.coordinator.offsets import OffsetCommit, OffsetLimits, TopicPartition
+from ingest.coordinator.offsets import CommitTransaction, OffsetCommit, OffsetLimits
 from ingest.coordinator.placement import partition_of_key
 from ingest.coordinator.ports import LogSource, OffsetsView
+from ingest.coordinator.record_log import InTransaction
 from ingest.coordinator.shard import GroupEntry, GroupShard, ShardParts, answer_code
 from ingest.coordinator.subscription import CONSUMER_PROTOCOL_TYPE
+from ingest.verification import Beginning, NoTransactions, TransactionalLog, Unverified, Verifier, without_sequence
 
 log = logging.getLogger(__name__)
 
 OFFSETS_TOPIC = "__consumer_offsets"
 CLASSIC = "classic"  # the one group type there is
 _LATEST_MS = 2**63 - 1  # of a timestamp; a client may ask for a retention beyond it
+_VERIFY_SECONDS = 10.0  # how long a transaction's coordinator may take to know it
+_AS_COMMITTERS_KNOW_IT = {  # of what a transaction's coordinator says; the others as they are
+    ErrorCode.NETWORK_EXCEPTION: ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,  # retried without a look for the coordinator
+    ErrorCode.NOT_COORDINATOR: ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,  # it is not of this coordinator
+    ErrorCode.PRODUCER_FENCED: ErrorCode.INVALID_PRODUCER_EPOCH,
+    ErrorCode.TRANSACTION_ABORTABLE: ErrorCode.INVALID_TXN_STATE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +87,13 @@ class GroupCoordinator:
         limits: GroupLimits | None = None,
         offset_limits: OffsetLimits | None = None,
         view_interval_seconds: float = 1.0,
+        find_log: Callable[[PartitionId], TransactionalLog] | None = None,
+        verifier: Verifier | None = None,
     ) -> None:
+        """`find_log` (raises `NotLeader`) and `verifier`: of offsets that are committed in transactions."""
         self._directory = directory
+        self._find_log = find_log
+        self._verifier = verifier or Verifier(NoTransactions())
         self._guard = guard
         self._clock = clock
         self._offset_limits = offset_limits or OffsetLimits()
@@ -110,6 +125,13 @@ class GroupCoordinator:
         shard = self._shards.get(partition)
         if shard is not None and shard.lease.leader_epoch <= leader_epoch:
             self._drop(partition)
+
+    async def on_marker(self, partition: PartitionId, marker: Marker, offset: int) -> None:
+        """A transaction has ended in a partition: as `MarkerListener`."""
+        shard = self._shards.get(partition)
+        if shard is not None:
+            with contextlib.suppress(CauceError):  # the lease is gone: whoever leads next reads it in the log
+                await shard.on_marker(marker, offset)
 
     async def run(self) -> None:
         """Expire offsets now and then, until cancelled."""
@@ -221,22 +243,31 @@ class GroupCoordinator:
 
     # offsets
 
-    async def commit_offsets(self, commit: OffsetCommit) -> dict[TopicPartition, ErrorCode]:
-        """OffsetCommit: an error for each partition, once those without one are durable. Raises `Refused`."""
+    async def commit_offsets(
+        self, commit: OffsetCommit, transaction: CommitTransaction | None = None
+    ) -> dict[TopicPartition, ErrorCode]:
+        """OffsetCommit, or TxnOffsetCommit: an error for each partition, once those without one are durable. In a
+        transaction they are pending until its marker comes. Raises `Refused`."""
         shard = self._shard(commit.group_id, may_be_empty=True)
         entry = shard.entries.get(commit.group_id)
         if entry is None:
             if commit.generation >= 0:
                 raise Refused(ErrorCode.ILLEGAL_GENERATION, f"group {commit.group_id!r} has no generation")
             entry = shard.entry_or_new(commit.group_id)
-        error = entry.group.check_commit(commit.member_id, commit.instance_id, commit.generation, shard.now_ms())
+        error = entry.group.check_commit(
+            commit.member_id,
+            commit.instance_id,
+            commit.generation,
+            shard.now_ms(),
+            transactional=transaction is not None,
+        )
         shard.carry_out(entry, ())
         if error is not ErrorCode.NONE:
             raise Refused(error, f"group {commit.group_id!r} takes no offsets from this member now")
         errors = {name: self._check_offset(commit, name) for name in commit.offsets}
         accepted = [name for name, code in errors.items() if code is ErrorCode.NONE]
         if accepted:
-            written = await self._write_offsets(shard, entry, commit, accepted)
+            written = await self._write_offsets(shard, entry, commit, accepted, transaction)
             errors.update(dict.fromkeys(accepted, written))
         return errors
 
@@ -249,7 +280,12 @@ class GroupCoordinator:
         return ErrorCode.OFFSET_METADATA_TOO_LARGE if too_large else ErrorCode.NONE
 
     async def _write_offsets(
-        self, shard: GroupShard, entry: GroupEntry, commit: OffsetCommit, names: Sequence[TopicPartition]
+        self,
+        shard: GroupShard,
+        entry: GroupEntry,
+        commit: OffsetCommit,
+        names: Sequence[TopicPartition],
+        transaction: CommitTransaction | None,
     ) -> ErrorCode:
         now_ms = self._clock.now_ms()
         expire_ms = min(now_ms + commit.retention_ms, _LATEST_MS) if commit.retention_ms >= 0 else -1
@@ -260,7 +296,13 @@ class GroupCoordinator:
             changes.append(OffsetChange(commit.group_id, *name, row))
         entry.offsets.begin(names)
         try:
-            await shard.write(changes)
+            if transaction is None:
+                await shard.write(changes)
+            else:
+                verification = await self._verified(shard.lease.partition, transaction)
+                await shard.write(changes, InTransaction(transaction, verification))
+        except Unverified as error:
+            return _AS_COMMITTERS_KNOW_IT.get(error.code, error.code)
         except CauceError as error:
             log.warning("offsets of group %r could not be committed: %s", commit.group_id, error.message)
             too_large = error.code is ErrorCode.MESSAGE_TOO_LARGE
@@ -268,6 +310,27 @@ class GroupCoordinator:
         finally:
             entry.offsets.end(names)
         return ErrorCode.NONE
+
+    async def _verified(self, partition: PartitionId, transaction: CommitTransaction) -> Verification | None:
+        """Ask whether the partition is in the transaction, unless it has begun here. Raises `Unverified`."""
+        if self._find_log is None:
+            raise Unverified(ErrorCode.INVALID_TXN_STATE)
+        header = without_sequence(transaction.producer_id, transaction.producer_epoch)
+        async with self._verifier.turn(transaction.producer_id):
+            beginning = self._find_log(partition)
+            if not beginning.must_be_verified(header):
+                return None
+            [verified] = await self._verifier.verify(
+                transaction.transactional_id, [Beginning(beginning, header)], _VERIFY_SECONDS
+            )
+        if isinstance(verified, Unverified):
+            raise verified
+        return verified
+
+    def pending_offsets(self, group_id: str) -> Set[TopicPartition]:
+        """What open transactions commit of a group: it may not be taken for stable (UNSTABLE_OFFSET_COMMIT). Raises
+        `Refused`."""
+        return self._shard(group_id, may_be_empty=True).pending(group_id)
 
     def fetch_offsets(self, group_id: str) -> Mapping[TopicPartition, OffsetRow]:
         """All that a group has committed; nothing for a group that is not there. Raises `Refused`."""

@@ -30,6 +30,7 @@ class Loaded:
     groups: dict[str, bytes] = field(default_factory=dict)
     view_upto: int | None = None  # how far the view was of use; None: it has to be filled anew
     replayed: list[Change] = field(default_factory=list)  # what the view lacks
+    replay: Replay = field(default_factory=Replay)  # the transactions that are open
 
     def apply(self, changes: Iterable[Change]) -> None:
         """Move on by changes in the order of the log."""
@@ -44,11 +45,10 @@ class Loaded:
 async def load(view: OffsetsView, source: LogSource, reader: LogReader) -> Loaded:
     """Raises `NotLeader`, `Fenced`, `Unavailable`, `Corrupt` as reading the log does."""
     loaded = await _from_view(view, reader)
-    replay = Replay()
     end = reader.log_end_offset
     async for batches in source.read_log(reader.partition, loaded.upto, end):
         for batch in batches:
-            loaded.apply(replay.feed(batch))
+            loaded.apply(loaded.replay.feed(batch))
     loaded.upto = end
     return loaded
 

@@ -1,16 +1,14 @@
 """The committed offsets of one group, and which of them have had their time. No I/O and no clock."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
-from typing import TypeAlias
 
+from infra.partition import TopicPartition
 from infra.view.port import OffsetRow
 from ingest.coordinator.group import ConsumerGroup
 from ingest.coordinator.group_state import GroupState
 from ingest.coordinator.subscription import CONSUMER_PROTOCOL_TYPE
-
-TopicPartition: TypeAlias = tuple[str, int]  # topic name, partition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +41,21 @@ class OffsetCommit:
     offsets: Mapping[TopicPartition, CommittedOffset]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitTransaction:
+    """The transaction that offsets are committed in."""
+
+    transactional_id: str
+    producer_id: int
+    producer_epoch: int
+
+
 class GroupOffsets:
     """Offsets by topic and partition, and which of them are being written now."""
 
-    def __init__(self) -> None:
+    def __init__(self, pending: Callable[[], Set[TopicPartition]] = frozenset) -> None:
+        """`pending()`: what open transactions commit."""
+        self.pending = pending
         self.rows: dict[TopicPartition, OffsetRow] = {}
         self._being_written: Counter[TopicPartition] = Counter()
 
@@ -68,7 +77,7 @@ class GroupOffsets:
 
     def names(self) -> set[TopicPartition]:
         """All there are, or may be in a moment."""
-        return {*self.rows, *self._being_written}
+        return {*self.rows, *self._being_written, *self.pending()}
 
     def of_topics(self, topics: frozenset[str]) -> list[TopicPartition]:
         """Those of some topics."""
@@ -85,10 +94,12 @@ class GroupOffsets:
         if since is None:
             return []
         kept = group.topics if len(group.members) else None
+        pending = self.pending()
         return [
             name
             for name, row in self.rows.items()
             if name not in self._being_written
+            and name not in pending
             and (kept is None or name[0] not in kept)
             and (row.expire_timestamp if row.expire_timestamp >= 0 else since(row) + retention_ms) <= now_ms
         ]

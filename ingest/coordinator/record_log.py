@@ -1,7 +1,7 @@
 """Writes changes to one partition of an internal topic: what waits together goes in one record batch.
 
 Several appends may be under way; they are settled in the order they were sent, so that memory follows the log.
-Knows neither groups nor transactions: whoever settles applies the changes.
+Knows neither groups nor transactional ids: whoever settles applies the changes.
 """
 
 import asyncio
@@ -13,8 +13,10 @@ from typing import Generic, TypeVar
 from infra.clock import Clock
 from infra.errors import CauceError, NotLeader, Unavailable
 from infra.partition import Lease
-from infra.ports import LogAppender
-from infra.records.encode import batch_of
+from infra.ports import LogAppender, Verification
+from infra.records.encode import encode_batch
+from infra.records.record import Record
+from ingest.coordinator.offsets import CommitTransaction
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +29,21 @@ MAX_BATCH_BYTES = 256 * 1024
 """Above it waiting writes go in another batch, well below what a batch may be; one large write goes by itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class InTransaction:
+    """What a write in a transaction is appended with."""
+
+    transaction: CommitTransaction
+    verification: Verification | None  # None: the transaction is open in the partition
+
+
 @dataclass(slots=True, eq=False)
 class _Write(Generic[Change]):
     changes: Sequence[Change]
     records: list[tuple[bytes, bytes | None]]
     size: int
     done: asyncio.Future[None]
+    within: InTransaction | None
 
 
 class RecordLog(Generic[Change]):
@@ -44,10 +55,10 @@ class RecordLog(Generic[Change]):
         lease: Lease,
         clock: Clock,
         encode: Callable[[Change], tuple[bytes, bytes | None]],
-        settle: Callable[[int, Sequence[Change]], Awaitable[None]],
+        settle: Callable[[int, Sequence[Change], CommitTransaction | None], Awaitable[None]],
     ) -> None:
-        """`encode` gives key and value of a change's record. `settle(base offset, changes)` is awaited for each batch,
-        one after the other, before its writers go on."""
+        """`encode` gives key and value of a change's record. `settle(base offset, changes, transaction)` is awaited
+        for each batch, one after the other, before its writers go on."""
         self._appender = appender
         self._lease = lease
         self._clock = clock
@@ -58,17 +69,19 @@ class RecordLog(Generic[Change]):
         self._last: asyncio.Task[None] | None = None
         self._closed = False
 
-    async def write(self, changes: Sequence[Change]) -> None:
-        """Return once the changes are below the high watermark and settled.
+    async def write(self, changes: Sequence[Change], within: InTransaction | None = None) -> None:
+        """Return once the changes are below the high watermark and settled; those in a transaction are in a batch of
+        their own.
 
-        Raises `NotLeader`, `Fenced`, `Refused` (a batch too large), or `Unavailable` (outcome unknown).
+        Raises `NotLeader`, `Fenced`, `Refused` (a batch too large, or for its transaction), or `Unavailable` (outcome
+        unknown).
         """
         if self._closed:
             raise NotLeader("this coordinator has moved")
         records = [self._encode(change) for change in changes]
         size = sum(len(key) + len(value or b"") for key, value in records)
         loop = asyncio.get_running_loop()
-        write = _Write(changes, records, size, loop.create_future())
+        write = _Write(changes, records, size, loop.create_future(), within)
         self._waiting.append(write)
         if len(self._waiting) == 1:
             loop.call_soon(self._send)  # whatever else this round of the loop brings goes along
@@ -96,7 +109,8 @@ class RecordLog(Generic[Change]):
         taken = total = 0
         for write in self._waiting:
             total += write.size
-            if max_bytes is not None and taken and total > max_bytes:
+            alone = write.within is not None or self._waiting[0].within is not None
+            if max_bytes is not None and taken and (alone or total > max_bytes):
                 break
             taken += 1
         writes, self._waiting = self._waiting[:taken], self._waiting[taken:]
@@ -122,17 +136,31 @@ class RecordLog(Generic[Change]):
             self._send()
 
     async def _append_and_settle(self, writes: list[_Write[Change]], previous: asyncio.Task[None] | None) -> None:
-        records = [record for write in writes for record in write.records]
-        batch = batch_of(records, self._clock.now_ms())
+        within = writes[0].within
         try:
-            base = await self._appender.append(self._lease.partition, self._lease.leader_epoch, [batch])
+            base = await self._append_batch([record for write in writes for record in write.records], within)
         finally:
             if previous is not None:
                 await asyncio.wait([previous])
-        await self._settle(base, [change for write in writes for change in write.changes])
+        transaction = None if within is None else within.transaction
+        await self._settle(base, [change for write in writes for change in write.changes], transaction)
         for write in writes:
             if not write.done.done():
                 write.done.set_result(None)
+
+    async def _append_batch(self, pairs: Sequence[tuple[bytes, bytes | None]], within: InTransaction | None) -> int:
+        partition, leader_epoch = self._lease.partition, self._lease.leader_epoch
+        now_ms = self._clock.now_ms()
+        records = [Record(offset, now_ms, key, value) for offset, (key, value) in enumerate(pairs)]
+        if within is None:
+            return await self._appender.append(partition, leader_epoch, [encode_batch(records)])
+        batch = encode_batch(
+            records,
+            producer_id=within.transaction.producer_id,
+            producer_epoch=within.transaction.producer_epoch,
+            transactional=True,
+        )
+        return await self._appender.append(partition, leader_epoch, [batch], within.verification)
 
     def _fail(self, writes: Sequence[_Write[Change]], error: CauceError) -> None:
         for write in writes:

@@ -7,14 +7,17 @@ set when its record is below the high watermark, in the order of the log.
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Coroutine, Iterable, Sequence, Set
+from dataclasses import dataclass, replace
+from functools import partial
 
 from infra.clock import Clock
 from infra.error_code import ErrorCode
 from infra.errors import CauceError, Fenced, NotLeader, Refused
-from infra.partition import Lease, SessionId
+from infra.partition import Lease, SessionId, TopicPartition
 from infra.ports import LogAppender, LogReader
+from infra.records.control import Marker
+from infra.store.port import Buffer
 from infra.view.port import OffsetChanges
 from ingest.coordinator.group import ConsumerGroup
 from ingest.coordinator.group_effects import AnswerJoin, AnswerSync, Effect, GroupLimits, StoreGroup
@@ -28,9 +31,9 @@ from ingest.coordinator.offset_records import (
     encode_change,
     encode_group,
 )
-from ingest.coordinator.offsets import GroupOffsets, OffsetLimits, TopicPartition
+from ingest.coordinator.offsets import CommitTransaction, GroupOffsets, OffsetLimits
 from ingest.coordinator.ports import LogSource, OffsetsView
-from ingest.coordinator.record_log import RecordLog
+from ingest.coordinator.record_log import InTransaction, RecordLog
 from ingest.coordinator.replay import Replay
 from ingest.coordinator.view_feed import ViewFeed
 from ingest.coordinator.wakeups import WakeUps
@@ -59,7 +62,7 @@ class GroupEntry:
     """A group with its offsets, and its metadata as the log has it."""
 
     group: ConsumerGroup
-    offsets: GroupOffsets = field(default_factory=GroupOffsets)
+    offsets: GroupOffsets
     stored: bytes | None = None
     woken_at_ms: int | None = None  # earliest wake-up that is set
 
@@ -75,6 +78,8 @@ class GroupShard:
         self._parts = parts
         self._closed = False
         self._next_offset = 0  # memory follows the log up to here
+        self._replay = Replay()  # the transactions that are open there
+        self._following = asyncio.Lock()
         self._log = RecordLog[Change](parts.appender, self.lease, parts.clock, encode_change, self._settle)
         self._feed = ViewFeed(parts.view, self.lease, parts.view_interval_seconds, self._stable_upto, self._everything)
         self._wakeups = WakeUps(parts.clock, self._on_wake)
@@ -134,6 +139,9 @@ class GroupShard:
             self._restore(group_id, value)
         for (group_id, topic, partition), row in loaded.offsets.items():
             self.entry_or_new(group_id).offsets.put((topic, partition), row)
+        self._replay = loaded.replay
+        for group_id in self._replay.pending_groups:
+            self.entry_or_new(group_id)
         self._next_offset = loaded.upto
         self._feed.begin(loaded.view_upto)
         self._feed.add(loaded.replayed, loaded.upto)
@@ -147,7 +155,7 @@ class GroupShard:
             log.warning("group %r is passed over, its metadata cannot be read: %s", group_id, error.message)
             return
         group, effects = ConsumerGroup.restore(group_id, snapshot, self._parts.limits, self._wakeups.now_ms())
-        entry = self.entries[group_id] = GroupEntry(group, stored=value)
+        entry = self.entries[group_id] = GroupEntry(group, self._offsets_of(group_id), stored=value)
         self.carry_out(entry, effects)
 
     # groups
@@ -160,8 +168,16 @@ class GroupShard:
         """The entry of a group, an empty one when there is none."""
         entry = self.entries.get(group_id)
         if entry is None:
-            entry = self.entries[group_id] = GroupEntry(ConsumerGroup(group_id, self._parts.limits))
+            group = ConsumerGroup(group_id, self._parts.limits)
+            entry = self.entries[group_id] = GroupEntry(group, self._offsets_of(group_id))
         return entry
+
+    def _offsets_of(self, group_id: str) -> GroupOffsets:
+        return GroupOffsets(partial(self.pending, group_id))
+
+    def pending(self, group_id: str) -> Set[TopicPartition]:
+        """What open transactions commit of a group."""
+        return self._replay.pending(group_id)
 
     def carry_out(self, entry: GroupEntry, effects: Sequence[Effect]) -> None:
         """Do what a group has decided; to be called after each call to it."""
@@ -217,9 +233,30 @@ class GroupShard:
 
     # the log
 
-    async def write(self, changes: Sequence[Change]) -> None:
-        """Append changes, and return once they are durable and in memory. Raises as `RecordLog.write`."""
-        await self._log.write(changes)
+    async def write(self, changes: Sequence[Change], within: InTransaction | None = None) -> None:
+        """Append changes, and return once they are durable and in memory; those in a transaction are pending until its
+        end. Raises as `RecordLog.write`."""
+        await self._log.write(changes, within)
+
+    async def on_marker(self, marker: Marker, offset: int) -> None:
+        """A transaction's end lies in the log, below the high watermark: what it committed counts, once loaded."""
+        if self.loaded.is_set():
+            await self._follow_marker(marker, offset)
+        else:
+            self._spawn(self._follow_marker(marker, offset))
+
+    async def _follow_marker(self, marker: Marker, offset: int) -> None:
+        await self.loaded.wait()
+        async with self._following:
+            if offset < self._next_offset or self._closed:
+                return
+            if offset > self._next_offset:
+                await self._read_back(offset)
+            groups = self._replay.pending_groups
+            self._apply(self._replay.end(marker.producer_id, marker.commit), offset + 1)
+            for group_id in groups:
+                if group_id in self.entries:
+                    self._drop_trivial(self.entries[group_id])
 
     async def remove(self, entry: GroupEntry) -> None:
         """Delete an idle group with all its offsets. Raises as `write`; the group is then as it was."""
@@ -245,48 +282,48 @@ class GroupShard:
             await self.write(changes)
             self._drop_trivial(entry)
 
-    async def _settle(self, base_offset: int, changes: Sequence[Change]) -> None:
+    async def _settle(self, base_offset: int, changes: Sequence[Change], transaction: CommitTransaction | None) -> None:
         end = base_offset + len(changes)
-        if end <= self._next_offset:
-            return  # read back already, with what came after it
-        if base_offset > self._next_offset:
-            await self._read_back(base_offset)
-        self._apply(changes)
-        self._follow(changes, end)
+        async with self._following:
+            if end <= self._next_offset:
+                return  # read back already, with what came after it
+            if base_offset > self._next_offset:
+                await self._read_back(base_offset)
+            placed = list(enumerate(changes, base_offset))
+            self._apply(self._replay.take(placed, None if transaction is None else transaction.producer_id), end)
 
     async def _read_back(self, upto: int) -> None:
         """Something is in the log that no answer told of (an append whose outcome was unknown): take it in."""
         while True:
-            replay, changes = Replay(), list[Change]()
+            found: list[Buffer] = []
             try:
                 async for batches in self._parts.source.read_log(self.reader.partition, self._next_offset, upto):
-                    for batch in batches:
-                        changes += replay.feed(batch)
+                    found += batches
                 break
             except (NotLeader, Fenced):
                 raise
             except CauceError as error:
                 log.warning("offsets of %s have to wait: %s", self.reader.partition, error.message)
                 await asyncio.sleep(RETRY_SECONDS)
-        self._apply(changes)
-        self._follow(changes, upto)
+        self._apply([change for batch in found for change in self._replay.feed(batch)], upto)
 
-    def _apply(self, changes: Iterable[Change]) -> None:
+    def _apply(self, changes: Sequence[Change], upto: int) -> None:
+        """The log goes on up to an offset (exclusive), with these changes."""
         for change in changes:
             if isinstance(change, OffsetChange):
                 if change.row is not None or change.group in self.entries:
                     self.entry_or_new(change.group).offsets.put((change.topic, change.partition), change.row)
             elif change.group in self.entries:
                 self.entries[change.group].stored = change.value
-
-    def _follow(self, changes: Iterable[Change], upto: int) -> None:
+        for group_id in self._replay.pending_groups:
+            self.entry_or_new(group_id)
         self._next_offset = upto
         self._feed.add(changes, upto)
 
     # the view
 
     def _stable_upto(self) -> int:
-        return min(self._next_offset, self.reader.last_stable_offset)
+        return self._replay.stable_below(self._next_offset)
 
     def _everything(self) -> OffsetChanges:
         return OffsetChanges(

@@ -19,6 +19,7 @@ from infra.errors import CauceError, Fenced, NotLeader, Refused
 from infra.partition import Lease, SessionId
 from infra.ports import LogAppender, LogReader
 from ingest.coordinator.marker_sender import Ending, MarkerSender
+from ingest.coordinator.offsets import CommitTransaction
 from ingest.coordinator.ports import LogSource
 from ingest.coordinator.record_log import RecordLog
 from ingest.coordinator.transaction import NO_EPOCH, Transaction
@@ -212,5 +213,5 @@ class TransactionShard:
             self.transactions.forget(transaction)
 
 
-async def _settled(base_offset: int, changes: Sequence[TransactionChange]) -> None:
+async def _settled(base_offset: int, changes: Sequence[TransactionChange], within: CommitTransaction | None) -> None:
     """Each write sees to its own transaction."""

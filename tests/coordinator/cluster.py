@@ -9,9 +9,10 @@ from uuid import UUID
 
 from infra.clock import Clock
 from infra.cluster.manifest import Manifest
+from infra.error_code import ErrorCode
 from infra.errors import CauceError, Fenced, NotLeader
-from infra.partition import Lease, PartitionId, SessionId
-from infra.ports import EpochStart
+from infra.partition import Lease, PartitionId, SessionId, TopicPartition
+from infra.ports import EpochStart, Verification
 from infra.records.batch import BatchHeader, stamp
 from infra.store.port import Buffer
 from infra.view.memory import MemoryView
@@ -19,6 +20,7 @@ from infra.view.memory_server import MemoryServer
 from ingest.coordinator.coordinator import OFFSETS_TOPIC, GroupCoordinator
 from ingest.coordinator.group_effects import GroupLimits
 from ingest.coordinator.offsets import OffsetLimits
+from ingest.verification import Verifier
 
 T = TypeVar("T")
 
@@ -109,6 +111,14 @@ class FakeLog:
     def last_stable_offset(self) -> int:
         return self.log_end_offset if self.open_transaction_at is None else self.open_transaction_at
 
+    topic = OFFSETS_TOPIC
+
+    def must_be_verified(self, header: BatchHeader) -> bool:
+        return True
+
+    def begin_verification(self, producer_id: int) -> Verification:
+        return Verification()
+
     def check_ttl(self) -> None:
         if self.fenced:
             raise Fenced("the TTL has run out")
@@ -155,7 +165,13 @@ class FakeLogs:
         return self.leaders.get(partition)
 
     # LogAppender
-    async def append(self, partition: PartitionId, leader_epoch: int, batches: Sequence[Buffer]) -> int:
+    async def append(
+        self,
+        partition: PartitionId,
+        leader_epoch: int,
+        batches: Sequence[Buffer],
+        verification: Verification | None = None,
+    ) -> int:
         log = self.logs[partition]
         if log.closed or log.leader_epoch != leader_epoch:
             raise NotLeader("somebody else leads")
@@ -196,6 +212,18 @@ class Guard:
     async def look_for_fence(self) -> None: ...
 
 
+class Transactions:
+    """A transaction coordinator that says the same of every partition."""
+
+    says = ErrorCode.NONE
+
+    async def verify(
+        self, transactional_id: str, producer_id: int, producer_epoch: int, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, ErrorCode]:
+        await asyncio.sleep(0.001)
+        return dict.fromkeys(partitions, self.says)
+
+
 class Cluster:
     """Nodes that can lead the partitions, one view, one set of logs."""
 
@@ -209,6 +237,7 @@ class Cluster:
         self.offset_limits = offset_limits or OffsetLimits()
         self.coordinators: list[GroupCoordinator] = []
         self.led: dict[PartitionId, GroupCoordinator] = {}
+        self.transactions = Transactions()
 
     async def node(self) -> GroupCoordinator:
         """One more node, leading nothing yet."""
@@ -227,6 +256,8 @@ class Cluster:
             limits=self.limits,
             offset_limits=self.offset_limits,
             view_interval_seconds=0.05,
+            find_log=self.logs.logs.__getitem__,
+            verifier=Verifier(self.transactions),
         )
         self.coordinators.append(coordinator)
         return coordinator

@@ -9,7 +9,7 @@ import pytest
 
 from infra.error_code import ErrorCode
 from infra.errors import Refused, Unavailable
-from infra.partition import PartitionId
+from infra.partition import PartitionId, TopicPartition
 from infra.ports import EpochStart
 from infra.records.control import Marker, encode_marker
 from infra.records.encode import encode_batch
@@ -18,7 +18,7 @@ from infra.view.port import OffsetRow
 from ingest.coordinator.coordinator import GroupCoordinator
 from ingest.coordinator.group_effects import GroupLimits, JoinAnswer, JoinRequest, SyncRequest
 from ingest.coordinator.offset_records import OffsetChange, encode_change
-from ingest.coordinator.offsets import CommittedOffset, OffsetCommit, OffsetLimits, TopicPartition
+from ingest.coordinator.offsets import CommittedOffset, OffsetCommit, OffsetLimits
 from tests.coordinator.cluster import OFFSETS_ID, Cluster, virtually
 from tests.coordinator.groups import RANGE
 

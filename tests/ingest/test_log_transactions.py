@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infra.cluster.manifest import Manifest
@@ -276,6 +276,7 @@ STEPS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(steps=STEPS, durability=st.sampled_from(["wal", "object"]))
 def test_agrees_with_a_log_that_is_only_a_list(steps: list[tuple[str, int]], durability: Durability) -> None:
     log, model = open_log(durability), Naive()
