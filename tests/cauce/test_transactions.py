@@ -139,7 +139,9 @@ def test_a_late_produce_does_not_open_the_transaction_again(node: CauceProcess, 
             added = await client.call(node_of_it, _add(topic, *who), version=3)
             assert added.results_by_topic_v3_and_below[0].results_by_partition[0].partition_error_code == 0
             in_time = await client.to_leader(topic, 0, _produce(topic, *who, sequence=0))
-            ended = await coordinator(end_txn.EndTxnRequest(topic, *who, True))
+            ended = await coordinator(
+                end_txn.EndTxnRequest(transactional_id=topic, producer_id=who[0], producer_epoch=who[1], committed=True)
+            )
             assert ended.error_code == 0
             await _complete(topic, node.bootstrap)
             late = await client.to_leader(topic, 0, _produce(topic, *who, sequence=1))
