@@ -200,8 +200,7 @@ class PartitionLog:
         """Assign offsets to checked batches and stamp them in place; at most one batch a producer in one call.
 
         `wal_position` is the end of the WAL before them. A batch that was appended before is answered with its own
-        place. Raises `Refused` for its producer, epoch or sequence, `Unavailable` behind one that was turned away, and
-        what `stop` or `close` gave as the reason.
+        place. Raises `Refused` for its producer, epoch or sequence, and what `stop` or `close` gave as the reason.
         """
         if self._refusal is not None:
             raise self._refusal
@@ -216,11 +215,9 @@ class PartitionLog:
         entries = tuple(self._append_one(batch, now_ms, wal_position) for _, batch in batches)
         return Appended(base, self.log_end_offset - 1, time_ms, self.log_start_offset, entries)
 
-    def turn_away(self, batches: Sequence[Batch]) -> None:
-        """These are refused for now, and may be sent again: nothing of their producers may go before them."""
-        for header, _ in batches:
-            if header.base_sequence >= 0:
-                self._producers.turn_away(header)
+    def knows(self, producer_id: int) -> bool:
+        """Whether the sequence of this producer's next batch is known."""
+        return self._producers.get(producer_id) is not None
 
     def _append_one(self, batch: memoryview, now_ms: int, wal_position: int) -> WalEntry:
         base = self.log_end_offset

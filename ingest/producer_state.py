@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from infra.error_code import ErrorCode
-from infra.errors import CauceError, Refused, Unavailable
+from infra.errors import Refused
 from infra.records.batch import BatchHeader
 from infra.segment.extent import ProducerEntry
 
@@ -46,8 +46,6 @@ class ProducerState:
         self._entries = {entry.producer_id: entry for entry in entries}
         # Sequences known to lie before the window, for those producers whose window has moved while we watched.
         self._before: dict[int, int] = {}
-        # Epoch and sequence of a batch that was next, and was turned away for no fault of its own.
-        self._turned_away: dict[int, tuple[int, int]] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -65,12 +63,10 @@ class ProducerState:
 
         Raises `Refused`: INVALID_PRODUCER_EPOCH (an older producer), OUT_OF_ORDER_SEQUENCE_NUMBER (a gap, or a
         new epoch that does not begin with 0), DUPLICATE_SEQUENCE_NUMBER (appended before, but where is forgotten).
-        Raises `Unavailable` behind a batch that was turned away. A producer that nothing is known of may begin with
-        any sequence (KIP-360).
+        A producer that nothing is known of may begin with any sequence (KIP-360).
         """
         entry = self._entries.get(header.producer_id)
         if entry is None:
-            self._check_turned_away(header)
             return None
         if header.producer_epoch != entry.producer_epoch:
             self._check_new_epoch(entry, header)
@@ -81,22 +77,8 @@ class ProducerState:
                 return Duplicate(base_offset, base_offset + (last - first) % SEQUENCES, timestamp)
         expected = (entry.batches[-1][1] + 1) % SEQUENCES if entry.batches else 0
         if first != expected:
-            self._check_turned_away(header)
             raise self._out_of_order(entry, header, expected)
         return None
-
-    def turn_away(self, header: BatchHeader) -> None:
-        """A batch is refused though nothing is wrong with it, and its producer will send it again.
-
-        What is under way behind it is out of order only by that. Told so, clients begin a new epoch and send again
-        what they have no answer to, so that records that were appended stand twice.
-        """
-        try:
-            known = self.check(header)
-        except CauceError:
-            return  # it was not its turn
-        if known is None:
-            self._turned_away[header.producer_id] = (header.producer_epoch, header.base_sequence)
 
     def apply(self, header: BatchHeader, appended_ms: int) -> None:
         """Remember a batch that was appended; its header carries the offsets assigned."""
@@ -104,7 +86,6 @@ class ProducerState:
         entry = self._entries.get(producer_id)
         after = advance(entry, header, appended_ms)
         self._entries[producer_id] = after
-        self._turned_away.pop(producer_id, None)
         if entry is None or entry.producer_epoch != after.producer_epoch:
             self._before.pop(producer_id, None)
         elif len(entry.batches) == REMEMBERED_BATCHES and entry.batches[0] != after.batches[0]:
@@ -113,30 +94,21 @@ class ProducerState:
             self._before[producer_id] = min(passed, SEQUENCES // 2)
 
     def expire(self, before_ms: int) -> int:
-        """Forget producers that appended nothing since `before_ms` (producer.id.expiration.ms); how many.
-
-        What was turned away is forgotten too: whoever has not sent it again by now never will.
-        """
-        self._turned_away.clear()
+        """Forget producers that appended nothing since `before_ms` (producer.id.expiration.ms); how many."""
         idle = [key for key, entry in self._entries.items() if entry.last_timestamp < before_ms]
         for producer_id in idle:
             del self._entries[producer_id]
             self._before.pop(producer_id, None)
         return len(idle)
 
-    def _check_turned_away(self, header: BatchHeader) -> None:
-        epoch, sequence = self._turned_away.get(header.producer_id, (-1, 0))
-        if epoch == header.producer_epoch and 0 < (header.base_sequence - sequence) % SEQUENCES < SEQUENCES // 2:
-            raise Unavailable(f"sequence {sequence} of producer {header.producer_id} has to be sent again before")
-
-    def _check_new_epoch(self, entry: ProducerEntry, header: BatchHeader) -> None:
+    @staticmethod
+    def _check_new_epoch(entry: ProducerEntry, header: BatchHeader) -> None:
         if header.producer_epoch < entry.producer_epoch:
             raise Refused(
                 ErrorCode.INVALID_PRODUCER_EPOCH,
                 f"producer {header.producer_id} is at epoch {entry.producer_epoch}, not {header.producer_epoch}",
             )
         if header.base_sequence != 0:
-            self._check_turned_away(header)
             raise Refused(
                 ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
                 f"epoch {header.producer_epoch} of producer {header.producer_id} must begin with sequence 0, "

@@ -163,7 +163,8 @@ class _Produced:
                 self._complete(place, None)
 
     def _left(self) -> None:
-        self._leaders.appender.turn_away(self._appends)
+        for one in self._appends:
+            self._leaders.appender.turn_away(one)
 
     def _complete(self, place: int, error: CauceError | None) -> None:
         if place not in self._waiting:
