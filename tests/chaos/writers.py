@@ -13,6 +13,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, Producer
 
+from tests.chaos.client_log import logged
 from tests.chaos.score import Diary, Score
 from tests.checker.history import Operation, Partition, Send
 
@@ -53,6 +54,7 @@ class Writer(threading.Thread):
         self._random = random.Random(f"{score.seed} {name}")
         self._under_way: dict[int, _Running] = {}
         self._broken = False
+        self._logged = logged(score, name, "eos")
 
     def run(self) -> None:
         """Until the run stops; then until every record has its answer."""
@@ -87,7 +89,7 @@ class Writer(threading.Thread):
         return Producer(
             {
                 "bootstrap.servers": self._brokers,
-                "log_level": 0,
+                **self._logged,
                 "enable.idempotence": True,
                 "linger.ms": self._random.choice((0, 5, 20)),
                 "message.timeout.ms": 0,
