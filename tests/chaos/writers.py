@@ -79,8 +79,7 @@ class Writer(threading.Thread):
             done += 1
         if self._score.stopping.is_set():
             producer.flush(_FLUSH_SECONDS)
-        producer.purge()
-        producer.flush(1)
+        del producer  # nothing more leaves it; after a purge it would begin a new epoch, and send again what is left
         for running in list(self._under_way.values()):
             diary.write(running.ended(diary.process))
         self._under_way.clear()
