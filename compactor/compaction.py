@@ -15,6 +15,7 @@ from contextlib import aclosing
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from compactor.aborted import AbortedBatches
 from compactor.ahead import ahead
 from compactor.extent_loads import ExtentLoads, Piece
 from compactor.footers import Footers
@@ -110,11 +111,14 @@ class Compaction:
         loads = ExtentLoads(self._bench.store, self._footers, plan.extents, plan.base_offset)
         sources = tuple(dict.fromkeys(extent.segment for extent in plan.extents))
         output = self._output(work, sources, plan.base_offset, 0, microseconds=microseconds)
+        aborted = AbortedBatches(plan.aborted)
         try:
             async with aclosing(ahead(loads.read())) as stream:
                 async for load in stream:
                     for piece in load:
-                        size = await self._on_thread(self._write_piece, output, piece, plan.base_offset, str(work))
+                        size = await self._on_thread(
+                            self._write_piece, output, piece, aborted, plan.base_offset, str(work)
+                        )
                         if size >= plan.target_bytes:
                             await output.cut(piece.last_offset)
             if output.base_offset <= plan.last_offset:
@@ -127,8 +131,10 @@ class Compaction:
             work.manifest.log_start_offset, added=added, producers=producers, producers_upto=plan.last_offset + 1
         )
 
-    def _write_piece(self, output: SegmentOutput, piece: Piece, base_offset: int, name: str) -> int:
-        rows, undecodable = _decode(piece.batches)
+    def _write_piece(
+        self, output: SegmentOutput, piece: Piece, aborted: AbortedBatches, base_offset: int, name: str
+    ) -> int:
+        rows, undecodable = _decode(aborted.without(piece.batches))
         if len(rows) and rows["offset"][0].as_py() < base_offset:
             rows = rows.filter(pc.greater_equal(rows["offset"], base_offset))
         unreadable = [*piece.damaged, *undecodable]

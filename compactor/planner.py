@@ -1,10 +1,11 @@
 """Decides what of a partition is rewritten: pure, from a look at it and how long its extents have waited.
 
-Extents become record segments once they are many bytes or old. Small record segments are merged by a rule that bounds
-how often a record is rewritten: neighbours are merged when together they weigh at least four times the heaviest of
-them, and at most one target-size segment. So each rewrite puts a record into a segment of four times the weight, and
-log4(target / smallest weight) rewrites are the most. A segment weighs its bytes, or 4 KiB times 4 for each rewrite of
-it when that is more: however well its records shrink, the bound holds.
+Extents become record segments once they are many bytes or old, and every transaction with records in them has ended.
+Small record segments are merged by a rule that bounds how often a record is rewritten: neighbours are merged when
+together they weigh at least four times the heaviest of them, and at most one target-size segment. So each rewrite puts
+a record into a segment of four times the weight, and log4(target / smallest weight) rewrites are the most. A segment
+weighs its bytes, or 4 KiB times 4 for each rewrite of it when that is more: however well its records shrink, the bound
+holds.
 """
 
 from collections.abc import Sequence
@@ -16,8 +17,9 @@ from compactor.partition import PartitionWork
 from compactor.plans import CompactExtents, CompactionPlan, MergeSegments
 from infra.cluster.manifest import Manifest
 from infra.cluster.manifest_record import RecordSegment
-from infra.segment.extent import Extent
+from infra.segment.extent import AbortedTransaction, Extent
 from infra.topic_config import TopicSettings
+from infra.view.port import PublishedPartition
 
 MOST_SEGMENT_BYTES = 256 << 20
 LEAST_WEIGHT = 4 << 10  # bytes: a record segment of one record is not much smaller
@@ -41,10 +43,13 @@ def plan(work: PartitionWork, ages: ExtentAges, limits: CompactionLimits, now: f
     """
     target = min(work.settings.segment_bytes, MOST_SEGMENT_BYTES)
     plans: list[CompactionPlan] = []
-    extents = waiting_extents(work.manifest, work.published.extents)
+    waiting = waiting_extents(work.manifest, work.published.extents)
+    stable_upto = stable_offset(work.published, waiting)
+    extents = tuple(takewhile(lambda one: one.last_offset < stable_upto, waiting))
     if extents and _is_due(extents, ages.oldest_seconds(now), limits):
         taken = _take(extents, max(_SEGMENTS_A_PLAN * target, limits.compaction_bytes))
-        plans.append(CompactExtents(work.manifest.floor, taken[-1].last_offset, taken, target))
+        aborted = aborted_among(waiting, taken[-1].last_offset)
+        plans.append(CompactExtents(work.manifest.floor, taken[-1].last_offset, taken, target, aborted))
     merge = merge_of(work.manifest, target, span_of(work.settings))
     if merge is not None:
         plans.append(merge)
@@ -63,6 +68,25 @@ def waiting_extents(manifest: Manifest, extents: Sequence[Extent]) -> tuple[Exte
         chain.append(extent)
         upto = extent.last_offset + 1
     return tuple(chain)
+
+
+def stable_offset(published: PublishedPartition, waiting: Sequence[Extent]) -> int:
+    """Exclusive: below it every transaction has ended, in one of the `waiting` extents or before them.
+
+    While some extents are not known, no end of a transaction can be ruled out: a partition that has had any waits.
+    """
+    known_upto = waiting[-1].last_offset + 1 if waiting else 0
+    if known_upto < published.end_offset and any(
+        one.coordinator_epoch >= 0 or one.in_transaction for one in published.producers
+    ):
+        return 0
+    begun = (one.transaction_first_offset for one in published.producers if one.in_transaction)
+    return min(begun, default=published.end_offset)
+
+
+def aborted_among(waiting: Sequence[Extent], last_offset: int) -> tuple[AbortedTransaction, ...]:
+    """The aborted transactions with records up to `last_offset`: their markers may lie above it."""
+    return tuple(one for extent in waiting for one in extent.aborted if one.first_offset <= last_offset)
 
 
 def waiting_bytes(extents: Sequence[Extent]) -> int:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from infra.cluster.manifest_record import RecordSegment
-from infra.segment.extent import Extent
+from infra.segment.extent import AbortedTransaction, Extent
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class CompactExtents:
     last_offset: int  # inclusive
     extents: tuple[Extent, ...]  # ascending, contiguous
     target_bytes: int  # of a record segment
+    aborted: tuple[AbortedTransaction, ...] = ()  # whose records are left out, in the order of their markers
 
     @property
     def size(self) -> int:

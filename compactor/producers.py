@@ -23,7 +23,8 @@ def fold_producers(
     taken: Iterable[FlushedExtent],
     expired_before_ms: int,
 ) -> tuple[ProducerEntry, ...]:
-    """The state after `taken`, ascending by producer id, without producers idle since `expired_before_ms`.
+    """The state after `taken`, ascending by producer id, without producers idle since `expired_before_ms` (but with
+    those that have a transaction open).
 
     `untold`: what `untold_extents` named. When the view has forgotten some of those, its own producers say what they
     left: at worst a producer's state is newer than the end of `taken`, and what made it newer is published.
@@ -47,4 +48,8 @@ def _reach(manifest: Manifest, untold: Sequence[FlushedExtent]) -> bool:
 
 
 def _living(known: Mapping[int, ProducerEntry], expired_before_ms: int) -> tuple[ProducerEntry, ...]:
-    return tuple(known[key] for key in sorted(known) if known[key].last_timestamp >= expired_before_ms)
+    return tuple(
+        known[key]
+        for key in sorted(known)
+        if known[key].last_timestamp >= expired_before_ms or known[key].in_transaction
+    )

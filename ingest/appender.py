@@ -5,21 +5,27 @@ acknowledgement leaves only while the session's TTL holds at that very moment (t
 producer's sequence or epoch, which clients take for final.
 """
 
-import contextlib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from infra.errors import CauceError, Fenced, NotLeader, Refused
+from infra.clock import Clock
+from infra.error_code import ErrorCode
+from infra.errors import CauceError, Fenced, NotLeader, Refused, Unavailable
 from infra.partition import PartitionId, SessionId
 from infra.ports import Verification
+from infra.records.batch import BatchHeader
 from infra.store.port import Buffer
 from ingest.acks import Complete, complete_all
 from ingest.observer import IngestObserver
 from ingest.partition_log import Appended, Batch, PartitionLog
+from ingest.turned_away import TurnedAway
 from ingest.unpublished import Unpublished
 from ingest.wal.frame import WalEntry
+
+_log = logging.getLogger(__name__)
 
 ACKS_NONE, ACKS_LEADER, ACKS_ALL = 0, 1, -1
 
@@ -58,7 +64,10 @@ class Appender:
         on_synced: Callable[[PartitionLog], None],
         on_failed: Callable[[SessionId, CauceError], None],
         observer: IngestObserver,
+        clock: Clock,
     ) -> None:
+        self._clock = clock
+        self._turned_away = TurnedAway()
         self._wal = wal
         self._unpublished = unpublished
         self._find_log = find_log
@@ -91,31 +100,61 @@ class Appender:
             self._write(entries, synced)
         return results
 
-    def _append_one(self, one: PartitionAppend, now_ms: int) -> tuple[Appended, PartitionLog]:
-        log = self._log_for(one)
+    def turn_away(self, one: PartitionAppend) -> None:
+        """These are refused for now: nothing of their producers may go before they are sent again."""
+        now = self._clock.monotonic()
+        for header, _ in one.batches:
+            self._turned_away.note(one.partition, header, now)
+
+    def must_wait(self, one: PartitionAppend) -> bool:
+        """Whether these come behind a batch that was turned away: as long as it has not come, they will be too. Raises
+        `NotLeader`."""
         try:
-            return log.append(one.batches, now_ms, self._wal.end, one.verification), log
+            self._check_unknown(self._find_log(one.partition), one)
+        except Unavailable:
+            return True
+        return False
+
+    def _append_one(self, one: PartitionAppend, now_ms: int) -> tuple[Appended, PartitionLog]:
+        try:
+            log = self._log_for(one)
+            return self._append_to(log, one, now_ms), log
         except Refused:
-            log.check_ttl()  # a leader of the past does not know what its producers have sent since
             raise
+        except CauceError:
+            self.turn_away(one)
+            raise
+
+    def _append_to(self, log: PartitionLog, one: PartitionAppend, now_ms: int) -> Appended:
+        self._check_unknown(log, one)
+        try:
+            appended = log.append(one.batches, now_ms, self._wal.end, one.verification)
+        except Refused as refusal:
+            log.check_ttl()  # a leader of the past does not know what its producers have sent since
+            if refusal.code is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER:
+                self._check_turned_away(one, [header for header, _ in one.batches])
+            _log.info("%s: %s", one.partition, refusal)
+            raise
+        for header, _ in one.batches:
+            self._turned_away.came(one.partition, header)
+        return appended
+
+    def _check_unknown(self, log: PartitionLog, one: PartitionAppend) -> None:
+        self._check_turned_away(one, [header for header, _ in one.batches if not log.knows(header.producer_id)])
+
+    def _check_turned_away(self, one: PartitionAppend, headers: Sequence[BatchHeader]) -> None:
+        if self._turned_away:
+            now = self._clock.monotonic()
+            for header in headers:
+                self._turned_away.check(one.partition, header, now)
 
     def _log_for(self, one: PartitionAppend) -> PartitionLog:
         log = self._find_log(one.partition)
         if one.leader_epoch is not None and one.leader_epoch != log.leader_epoch:
             raise NotLeader(f"{one.partition} is at leader epoch {log.leader_epoch}, not {one.leader_epoch}")
         if log.durability == "wal" or one.acks == ACKS_LEADER:
-            try:
-                log.check_ttl()  # it would not be acknowledged, and the retry would be a second copy
-            except CauceError:
-                log.turn_away(one.batches)
-                raise
+            log.check_ttl()  # it would not be acknowledged, and the retry would be a second copy
         return log
-
-    def turn_away(self, appends: Sequence[PartitionAppend]) -> None:
-        """These left the line before there was room: nothing of their producers may go before they are sent again."""
-        for one in appends:
-            with contextlib.suppress(NotLeader):
-                self._find_log(one.partition).turn_away(one.batches)
 
     def _note(self, log: PartitionLog, one: PartitionAppend) -> None:
         self._unpublished.note(log)

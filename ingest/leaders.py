@@ -99,6 +99,7 @@ class Leaders:
             on_synced=self._flusher.note,
             on_failed=self.lose,
             observer=self._observer,
+            clock=clock,
         )
 
     def start(self) -> None:
@@ -271,7 +272,7 @@ class Leaders:
             size,
             len(checked),
             lambda: result.extend(self.appender.append([one], self._clock.now_ms())),
-            lambda: self.appender.turn_away([one]),
+            lambda: self.appender.turn_away(one),
         )
         if waiting is not None:
             await waiting

@@ -217,8 +217,8 @@ class PartitionLog:
 
         `wal_position` is the end of the WAL before them. A batch that was appended before is answered with its own
         place; one that begins a transaction needs its `verification`. Control batches are markers: what ends a
-        transaction takes the ordinary way. Raises `Refused` for its producer, epoch, sequence or transaction,
-        `Unavailable` behind one that was turned away, and what `stop` or `close` gave as the reason.
+        transaction takes the ordinary way. Raises `Refused` for its producer, epoch, sequence or transaction, and what
+        `stop` or `close` gave as the reason.
         """
         if self._refusal is not None:
             raise self._refusal
@@ -255,11 +255,9 @@ class PartitionLog:
         """What is known of all producers as of the log end."""
         return self._producers.entries()
 
-    def turn_away(self, batches: Sequence[Batch]) -> None:
-        """These are refused for now, and may be sent again: nothing of their producers may go before them."""
-        for header, _ in batches:
-            if header.base_sequence >= 0:
-                self._producers.turn_away(header)
+    def knows(self, producer_id: int) -> bool:
+        """Whether the sequence of this producer's next batch is known."""
+        return self._producers.get(producer_id) is not None
 
     def _append_one(self, batch: memoryview, now_ms: int, wal_position: int) -> WalEntry:
         base = self.log_end_offset

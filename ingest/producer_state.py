@@ -9,7 +9,7 @@ from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass
 
 from infra.error_code import ErrorCode
-from infra.errors import CauceError, Refused, Unavailable
+from infra.errors import CauceError, Refused
 from infra.ports import Verification
 from infra.records.batch import BatchHeader
 from infra.records.control import Marker, decode_marker
@@ -94,8 +94,6 @@ class ProducerState:
         self._verifications: dict[int, Verification] = {}
         # Sequences known to lie before the window, for those producers whose window has moved while we watched.
         self._before: dict[int, int] = {}
-        # Epoch and sequence of a batch that was next, and was turned away for no fault of its own.
-        self._turned_away: dict[int, tuple[int, int]] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -114,8 +112,8 @@ class ProducerState:
         Raises `Refused`: INVALID_PRODUCER_EPOCH (an older producer), OUT_OF_ORDER_SEQUENCE_NUMBER (a gap, or a
         new epoch that does not begin with 0), DUPLICATE_SEQUENCE_NUMBER (appended before, but where is forgotten),
         INVALID_TXN_STATE (a transaction that is neither open here nor verified, or none while one is open).
-        Raises `Unavailable` behind a batch that was turned away. A producer that nothing is known of may begin with
-        any sequence (KIP-360). Without a sequence (what coordinators append) there is no order to be kept.
+        A producer that nothing is known of may begin with any sequence (KIP-360). Without a sequence (what coordinators
+        append) there is no order to be kept.
         """
         entry = self._entries.get(header.producer_id)
         duplicate = self._check_sequence(entry, header)
@@ -159,7 +157,6 @@ class ProducerState:
 
     def _check_sequence(self, entry: ProducerEntry | None, header: BatchHeader) -> Duplicate | None:
         if entry is None:
-            self._check_turned_away(header)
             return None
         if header.producer_epoch < entry.producer_epoch:
             raise _old_epoch(entry, header.producer_epoch)
@@ -174,7 +171,6 @@ class ProducerState:
                 return Duplicate(base_offset, base_offset + (last - first) % SEQUENCES, timestamp)
         expected = (entry.batches[-1][1] + 1) % SEQUENCES if entry.batches else 0
         if first != expected:
-            self._check_turned_away(header)
             raise self._out_of_order(entry, header, expected)
         return None
 
@@ -196,19 +192,6 @@ class ProducerState:
                 f"the partition is not in an open transaction of producer {header.producer_id}",
             )
 
-    def turn_away(self, header: BatchHeader) -> None:
-        """A batch is refused though nothing is wrong with it, and its producer will send it again.
-
-        What is under way behind it is out of order only by that. Told so, clients begin a new epoch and send again
-        what they have no answer to, so that records that were appended stand twice.
-        """
-        try:
-            known = self._check_sequence(self._entries.get(header.producer_id), header)
-        except CauceError:
-            return  # it was not its turn
-        if known is None:
-            self._turned_away[header.producer_id] = (header.producer_epoch, header.base_sequence)
-
     def apply(self, header: BatchHeader, appended_ms: int, marker: Marker | None = None) -> None:
         """Remember a batch that was appended; its header carries the offsets assigned."""
         producer_id = header.producer_id
@@ -217,8 +200,6 @@ class ProducerState:
         self._entries[producer_id] = after
         if marker is not None or after.in_transaction:
             self._verifications.pop(producer_id, None)
-        if marker is None:
-            self._turned_away.pop(producer_id, None)
         if entry is None or entry.producer_epoch != after.producer_epoch:
             self._before.pop(producer_id, None)
         elif len(entry.batches) == REMEMBERED_BATCHES and entry.batches[0] != after.batches[0]:
@@ -227,11 +208,7 @@ class ProducerState:
             self._before[producer_id] = min(passed, SEQUENCES // 2)
 
     def expire(self, before_ms: int) -> int:
-        """Forget producers that appended nothing since `before_ms` (producer.id.expiration.ms); how many.
-
-        What was turned away is forgotten too: whoever has not sent it again by now never will.
-        """
-        self._turned_away.clear()
+        """Forget producers that appended nothing since `before_ms` (producer.id.expiration.ms); how many."""
         self._verifications = {key: one for key, one in self._verifications.items() if not one.old}
         for verification in self._verifications.values():
             verification.old = True
@@ -241,14 +218,9 @@ class ProducerState:
             self._before.pop(producer_id, None)
         return len(idle)
 
-    def _check_turned_away(self, header: BatchHeader) -> None:
-        epoch, sequence = self._turned_away.get(header.producer_id, (-1, 0))
-        if epoch == header.producer_epoch and 0 < (header.base_sequence - sequence) % SEQUENCES < SEQUENCES // 2:
-            raise Unavailable(f"sequence {sequence} of producer {header.producer_id} has to be sent again before")
-
-    def _check_new_epoch(self, header: BatchHeader) -> None:
+    @staticmethod
+    def _check_new_epoch(header: BatchHeader) -> None:
         if header.base_sequence != 0:
-            self._check_turned_away(header)
             raise Refused(
                 ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
                 f"epoch {header.producer_epoch} of producer {header.producer_id} must begin with sequence 0, "

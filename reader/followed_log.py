@@ -37,7 +37,7 @@ class FollowedLog:
         self._history = LogHistory(manifest, published.extents)
         self._published = max(published.end_offset, manifest.floor)
         self._tail = FollowedTail(self._published)
-        self._transactions = FollowedTransactions(published.producers)
+        self._transactions = _transactions_at(manifest, published)
         self._high_watermark = 0
         self._last_stable_offset = 0
         self._closed = False
@@ -93,7 +93,7 @@ class FollowedLog:
 
     @property
     def last_stable_offset(self) -> int:
-        """As the leader told last."""
+        """As the leader told last, as far as the tail holds the ends of the transactions below it."""
         return self._last_stable_offset
 
     @property
@@ -193,7 +193,8 @@ class FollowedLog:
             self._transactions.take(header, batch)
         # A leader may be ahead of what it could put into one answer: only what the tail reaches can be given.
         self._high_watermark = max(self._high_watermark, min(high_watermark, self._tail.end_offset))
-        self._last_stable_offset = max(self._last_stable_offset, min(last_stable_offset, self._high_watermark))
+        known = min(last_stable_offset, self._transactions.stable_below(self._high_watermark))
+        self._last_stable_offset = max(self._last_stable_offset, min(known, self._high_watermark))
         if log_start_offset > self._history.log_start_offset:
             self._history.raise_log_start(log_start_offset)
         self.heard = True
@@ -220,7 +221,7 @@ class FollowedLog:
     def restart(self, manifest: Manifest, published: PublishedPartition) -> None:
         """Follow from the end of this whole history on, without the tail that was."""
         self._tail = FollowedTail(max(published.end_offset, manifest.floor))
-        self._transactions = FollowedTransactions(published.producers)
+        self._transactions = _transactions_at(manifest, published)
         self._torn = False
         self.take_history(manifest, published)
 
@@ -238,6 +239,11 @@ class FollowedLog:
     def _wake(self) -> None:
         for wake in tuple(self._wakers.values()):
             wake()
+
+
+def _transactions_at(manifest: Manifest, published: PublishedPartition) -> FollowedTransactions:
+    """Those that are open where a tail begins."""
+    return FollowedTransactions(published.producers if published.end_offset >= manifest.floor else ())
 
 
 def is_whole(epochs: Sequence[EpochStart], manifest: Manifest, published: PublishedPartition) -> bool:

@@ -16,7 +16,8 @@ class FollowedTransactions:
     """Of one tail, from the offset it begins at."""
 
     def __init__(self, producers: Iterable[ProducerEntry]) -> None:
-        """`producers` as of where the tail begins; of records below it that extents do not hold, none is asked for."""
+        """`producers` as of where the tail begins; none where record segments alone hold what lies below it: what those
+        hold is committed."""
         self._open = {entry.producer_id: entry.transaction_first_offset for entry in producers if entry.in_transaction}
         self._aborted = AbortedTransactions()
         self._last_offset = -1  # of the last batch in a transaction
@@ -39,6 +40,11 @@ class FollowedTransactions:
     def reach(self, offset: int) -> bool:
         """Whether a batch at or above `offset` was in a transaction: a log that is cut off there is not known then."""
         return self._last_offset >= offset
+
+    def stable_below(self, high_watermark: int) -> int:
+        """The first offset of the oldest transaction that has no marker in the tail, at most the high watermark: the
+        leader may know its end already."""
+        return min(self._open.values(), default=high_watermark)
 
     def aborted_between(self, offset: int, upto: int) -> Sequence[AbortedTransaction]:
         """Those with a record below `upto` whose markers lie in the tail, at or above `offset`."""

@@ -31,7 +31,7 @@ class DescribeClusterHandler(Handler):
         response = message.DescribeClusterResponse(
             cluster_id=self._state.cluster_id, controller_id=self._state.controller_id, error_message=None
         )
-        for node in self._state.nodes():
+        for node in self._state.brokers():
             endpoint = node.endpoints.get(context.listener)
             if endpoint is None:
                 continue

@@ -42,7 +42,7 @@ class MetadataHandler(Handler):
             null_name = None if context.api_version >= 12 else ""
             topics = [await self._one(topic, create, null_name) for topic in wanted]
         return message.MetadataResponse(
-            brokers=[broker for node in self._state.nodes() if (broker := _broker(node, context.listener))],
+            brokers=[broker for node in self._state.brokers() if (broker := _broker(node, context.listener))],
             cluster_id=self._state.cluster_id,
             controller_id=self._state.controller_id,
             topics=topics,

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from infra.cluster.record_format import decode_record, encode_record
+from infra.cluster.record_format import FORMAT_VERSION, decode_record, encode_record
 from infra.segment.extent import ProducerEntry
+
+_WITH_TRANSACTIONS = 2  # format of a record whose producers say something of transactions; earlier releases refuse it
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +64,14 @@ class ManifestRecord:
                 "producers_upto": self.producers_upto,
                 "whole": self.whole,
                 **({} if self.cleaned_upto is None else {"cleaned_upto": self.cleaned_upto}),
-            }
+            },
+            FORMAT_VERSION if all(map(_is_plain, self.producers or ())) else _WITH_TRANSACTIONS,
         )
 
     @classmethod
     def decode(cls, body: bytes, where: str) -> Self:
         """From JSON. Raises `Corrupt` and, for a newer format, `BadStart`."""
-        return decode_record(body, where, cls._make)
+        return decode_record(body, where, cls._make, _WITH_TRANSACTIONS)
 
     @classmethod
     def _make(cls, fields: Mapping[str, Any]) -> Self:
@@ -119,9 +122,11 @@ def _segment(fields: Mapping[str, Any]) -> RecordSegment:
 
 def _producer_fields(entry: ProducerEntry) -> list[Any]:
     fields = [entry.producer_id, entry.producer_epoch, [list(batch) for batch in entry.batches], entry.last_timestamp]
-    if entry.coordinator_epoch < 0 and not entry.in_transaction:
-        return fields
-    return [*fields, entry.coordinator_epoch, entry.transaction_first_offset]
+    return fields if _is_plain(entry) else [*fields, entry.coordinator_epoch, entry.transaction_first_offset]
+
+
+def _is_plain(entry: ProducerEntry) -> bool:
+    return entry.coordinator_epoch < 0 and not entry.in_transaction
 
 
 def _producer(fields: Sequence[Any]) -> ProducerEntry:

@@ -7,7 +7,7 @@ is good for Metadata and for deciding whom to ask. Nobody may append or acknowle
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 from uuid import UUID
@@ -21,6 +21,7 @@ from infra.view.port import LiveSession, View, ViewLost
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5  # how often the view is asked when no hint comes
+LINGER_SECONDS = 10.0  # a node whose session is over has another one by then, if it lives
 BROKER_CONFIGS = "broker"  # kind of setting
 
 
@@ -73,6 +74,7 @@ class ClusterState:
         self._versions: dict[UUID, int] = {}
         self._settings: dict[str, Mapping[str, str]] = {}  # node id as text, "" for all → broker configs
         self._nodes: tuple[LiveSession, ...] = ()
+        self._vanished: dict[int, tuple[LiveSession, float]] = {}  # node id → who does not renew any more, until when
         self._live: frozenset[SessionId] = frozenset()
         self._manifests: dict[PartitionId, int] = {}
         self._leaders: dict[PartitionId, Lease] = {}  # their sessions may have lapsed
@@ -104,8 +106,15 @@ class ClusterState:
         return list(self._nodes)
 
     def brokers(self) -> list[LiveSession]:
-        """The live nodes that clients are told of, by node id: those with listeners."""
-        return [node for node in self._nodes if node.endpoints]
+        """The nodes that clients are told of, by node id: those with listeners.
+
+        Clients give up a node that they are not told of any more, with what they do there, and one that is told of none
+        may find no way back. So a node stays for a while after its session is over, and the last ones for ever.
+        """
+        now = self._clock.monotonic()
+        vanished = [node for node, until in self._vanished.values() if now < until]
+        known = (*self._nodes, *vanished) or [node for node, _ in self._vanished.values()]
+        return sorted((node for node in known if node.endpoints), key=lambda node: node.session.node_id)
 
     def ingest_nodes(self) -> list[int]:
         """Ids of the live nodes that lead partitions."""
@@ -218,7 +227,7 @@ class ClusterState:
         )
         self._take_topics(topics)
         self._take_settings(settings)
-        self._nodes = tuple(nodes)
+        self._take_nodes(nodes)
         self._live = frozenset(node.session for node in nodes)
         self._leaders = leaders
         self._manifests = manifests
@@ -234,6 +243,13 @@ class ClusterState:
             await self._view.use(incarnation)
             self._incarnation, self._incarnation_since = incarnation, self._clock.monotonic()
             self._generation = None
+
+    def _take_nodes(self, nodes: Sequence[LiveSession]) -> None:
+        now, live = self._clock.monotonic(), {node.session.node_id for node in nodes}
+        vanished = {node_id: one for node_id, one in self._vanished.items() if now < one[1] or not self._nodes}
+        vanished.update((node.session.node_id, (node, now + LINGER_SECONDS)) for node in self._nodes)
+        self._vanished = {node_id: one for node_id, one in vanished.items() if node_id not in live}
+        self._nodes = tuple(nodes)
 
     def _take_topics(self, told: Mapping[UUID, tuple[int, bytes]]) -> None:
         for topic_id in [known for known in self._versions if known not in told]:

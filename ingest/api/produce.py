@@ -217,7 +217,7 @@ class _Produced:
             if header.is_transactional:
                 with contextlib.suppress(NotLeader):  # the append says so
                     log = self._leaders.log(one.partition)
-                    if log.must_be_verified(header):
+                    if log.must_be_verified(header) and not self._leaders.appender.must_wait(one):
                         found[place] = Beginning(log, header)
         return found
 
@@ -230,7 +230,7 @@ class _Produced:
         if error.code not in _COORDINATOR_AWAY:
             self._complete(place, Refused(_AS_PRODUCERS_KNOW_IT.get(error.code, error.code), error.message))
             return
-        self._leaders.appender.turn_away([self._appends[place]])
+        self._leaders.appender.turn_away(self._appends[place])
         why = f"the partition cannot be verified to be in the transaction: {error.message}"
         self._complete(place, Refused(ErrorCode.NOT_ENOUGH_REPLICAS, why))
 
@@ -273,7 +273,8 @@ class _Produced:
                 self._complete(place, None)
 
     def _left(self) -> None:
-        self._leaders.appender.turn_away([self._appends[place] for place in self._submitted])
+        for place in self._submitted:
+            self._leaders.appender.turn_away(self._appends[place])
 
     def _complete(self, place: int, error: CauceError | None) -> None:
         if place not in self._waiting:

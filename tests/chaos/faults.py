@@ -188,7 +188,7 @@ _STORE = ("store silent", "store resets", "store refused")
 _KINDS = (
     Kind("node-kill", "kill -9 of a node", _kill, _up, _TAKEN, (0.5, 12)),
     Kind("all-killed", "kill -9 of all nodes at once", _kill_all, _up_all, _TAKEN, (0.5, 6), settle=15),
-    Kind("node-pause", "SIGSTOP of a node", _pause, _resume, ("fenced sessions",), (8, 16)),
+    Kind("node-pause", "SIGSTOP of a node", _pause, _resume, ("fenced sessions",), (10, 18)),
     Kind("restart", "clean restart of one node after the other", _roll, _nothing, ("leases taken",), (0.1, 1)),
     Kind("join-leave", "a node joins, and leaves again", _join, _leave, ("leases taken",), (6, 15)),
     Kind("disk-lost", "kill -9 of a node and loss of its disk", _lose_disk, _up, _TAKEN, (0.5, 8), only="object"),
@@ -259,7 +259,7 @@ _KINDS = (
         _cut("redis", "clients"),
         _mend("redis", "clients"),
         ("fenced sessions",),
-        (8, 16),
+        (10, 18),
     ),
     Kind("clock-jump", "wall clocks that jump by minutes or hours", _jump, _set_clocks, ("clock jumps seen",), (5, 15)),
     Kind("topics", "topics created and deleted", _nothing, _nothing, ("topics created", "topics deleted"), (15, 20)),

@@ -8,6 +8,7 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
+from tests.chaos.client_log import logged
 from tests.chaos.score import Diary, Score
 from tests.chaos.topics import STAMPED, ChaosTopic
 from tests.checker.history import Operation, Partition, Poll
@@ -75,6 +76,7 @@ class Member(threading.Thread):
     def run(self) -> None:
         """Until the run stops."""
         settings = {"auto.offset.reset": "earliest", "auto.commit.interval.ms": 500, "session.timeout.ms": 10_000}
+        settings.update(logged(self._score, self.name, "cgrp"))
         consumer = Consumer({"bootstrap.servers": self._brokers, "group.id": self._group, **_QUIET, **settings})
         consumer.subscribe([self._topic.name], on_assign=self._on_assign)
         now = time.monotonic()

@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +47,7 @@ class Conductor:
         with self._lock:
             self._under_way.add(fault)
             beside = {one.kind for one in self._under_way} - {fault.kind}
-        before, counts = self._world.evidence.totals(self._world.everybody), self._score.counts.copy()
+        before = self._totals()
         from_begin = self._score.watch()
         for act in (kind.begin, kind.end):
             try:
@@ -58,21 +59,24 @@ class Conductor:
         from_end = self._score.watch()
         with self._lock:
             beside |= {one.kind for one in self._under_way} - {fault.kind}
+
+        def took() -> dict[str, int]:
+            grown = self._totals() - before
+            return {name: grown[name] for name in kind.effects if grown[name]}
+
         self._settle(
             kind.settle if self._settle_seconds is None else self._settle_seconds,
-            from_end.acknowledged,
-            from_end.polled,
+            lambda: from_end.acknowledged and from_end.polled and took(),
         )
         with self._lock:
             self._under_way.discard(fault)
-        after, counts_after = self._world.evidence.totals(self._world.everybody), self._score.counts.copy()
-        grown = (after + counts_after) - (before + counts)
+        grown = self._totals() - before
         outcome = Outcome(
             fault,
             sorted(beside),
             from_begin,
             from_end,
-            {name: grown[name] for name in kind.effects if grown[name]},
+            took(),
             grown["acknowledged"],
             grown["ambiguous"],
             "; ".join(trouble),
@@ -83,9 +87,13 @@ class Conductor:
             self._report.outcomes.append(outcome)
             print(outcome.line, flush=True)
 
-    def _settle(self, seconds: float, *firsts: dict[tuple[str, int], float]) -> None:
+    def _totals(self) -> Counter[str]:
+        return self._world.evidence.totals(self._world.everybody) + self._score.counts.copy()
+
+    def _settle(self, seconds: float, came: Callable[[], object]) -> None:
+        """At least so long, and until everything came that is waited for, or it is late."""
         begin = time.monotonic()
-        while time.monotonic() < begin + seconds or (time.monotonic() < begin + _RECOVERY_SECONDS and not all(firsts)):
+        while time.monotonic() < begin + seconds or (time.monotonic() < begin + _RECOVERY_SECONDS and not came()):
             if self._score.stopping.wait(0.2):
                 return
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, Producer
 
+from tests.chaos.client_log import logged
 from tests.chaos.score import Diary, Score
 from tests.checker.history import Operation, Partition, Send
 
@@ -53,6 +54,7 @@ class Writer(threading.Thread):
         self._random = random.Random(f"{score.seed} {name}")
         self._under_way: dict[int, _Running] = {}
         self._broken = False
+        self._logged = logged(score, name, "eos")
 
     def run(self) -> None:
         """Until the run stops; then until every record has its answer."""
@@ -77,8 +79,7 @@ class Writer(threading.Thread):
             done += 1
         if self._score.stopping.is_set():
             producer.flush(_FLUSH_SECONDS)
-        producer.purge()
-        producer.flush(1)
+        del producer  # nothing more leaves it; after a purge it would begin a new epoch, and send again what is left
         for running in list(self._under_way.values()):
             diary.write(running.ended(diary.process))
         self._under_way.clear()
@@ -87,7 +88,7 @@ class Writer(threading.Thread):
         return Producer(
             {
                 "bootstrap.servers": self._brokers,
-                "log_level": 0,
+                **self._logged,
                 "enable.idempotence": True,
                 "linger.ms": self._random.choice((0, 5, 20)),
                 "message.timeout.ms": 0,

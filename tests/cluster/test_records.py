@@ -49,6 +49,7 @@ RECORDS: list[Any] = [
     SettingRecord({"a": "b"}),
     ProducerIdBlock(SessionId(4, 5)),
     ManifestRecord(7, (segment(7, 9),), ("records/x",), (PRODUCER,), 10),
+    ManifestRecord(7, producers=(replace(PRODUCER, coordinator_epoch=4, transaction_first_offset=6), PRODUCER)),
     ManifestRecord(7, whole=True),
     ManifestRecord(7, (replace(segment(7, 9), cleaned_ms=3, rewrites=2, bytes_in=9, value_format="json"),)),
     ManifestRecord(7, whole=True, cleaned_upto=0),
@@ -65,8 +66,8 @@ def test_records_come_back_as_they_were_written(record: Any) -> None:
 def test_a_newer_format_is_refused_and_a_newer_field_is_not(record: Any) -> None:
     fields = json.loads(record.encode())
     assert type(record).decode(json.dumps({**fields, "new": 1}).encode(), "key") == record
-    with pytest.raises(BadStart, match="some/key has format version 2"):
-        type(record).decode(json.dumps({**fields, "version": 2}).encode(), "some/key")
+    with pytest.raises(BadStart, match="some/key has format version 9"):
+        type(record).decode(json.dumps({**fields, "version": 9}).encode(), "some/key")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"7", b"{}", b'{"version":1}', b"\xff", b'{"version":"x"}'])

@@ -3,7 +3,7 @@ from uuid import UUID
 
 import pytest
 
-from infra.cluster.state import ClusterState
+from infra.cluster.state import LINGER_SECONDS, ClusterState
 from infra.cluster.topics import TopicLedger
 from infra.errors import Unavailable
 from infra.partition import Lease, PartitionId
@@ -30,6 +30,39 @@ def test_a_leader_counts_while_its_session_lives() -> None:
         assert state.last_leader(lease.partition) == lease
         assert [node.session for node in state.nodes()] == [other.session]
         assert state.controller_id == 2
+
+    asyncio.run(scenario())
+
+
+def test_clients_are_told_of_a_node_for_a_while_after_its_session_and_of_the_last_ones_for_ever() -> None:
+    """A client gives up a node that it is not told of; told of none, some find no way back."""
+
+    async def scenario() -> None:
+        world = await World().start()
+        view = await world.view()
+        first, second = await world.session(), await world.session()
+        state = ClusterState(view, world.clock, "c")
+
+        async def brokers_after(seconds: float) -> list[int]:
+            world.clock.seconds += seconds
+            await state.refresh()
+            return [node.session.node_id for node in state.brokers()]
+
+        assert await brokers_after(0) == [1, 2]
+        world.clock.seconds += 4
+        await second.renew()
+        assert await brokers_after(4) == [1, 2]
+        assert [node.session for node in state.nodes()] == [second.session]
+        await second.renew()
+        await brokers_after(4)
+        await second.renew()
+        assert await brokers_after(4) == [1, 2]
+        await second.renew()
+        assert await brokers_after(LINGER_SECONDS - 7) == [2]
+        assert await brokers_after(100) == [2]
+        assert state.nodes() == []
+        assert await brokers_after(100) == [2]
+        assert first.session != second.session
 
     asyncio.run(scenario())
 

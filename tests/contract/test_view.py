@@ -12,7 +12,7 @@ import pytest
 from infra.clock import Clock
 from infra.errors import Corrupt, Fenced, Unavailable
 from infra.partition import Lease, PartitionId, SessionId
-from infra.segment.extent import FlushedExtent
+from infra.segment.extent import AbortedTransaction, FlushedExtent, ProducerEntry
 from infra.view.memory import MemoryView
 from infra.view.memory_server import MemoryServer
 from infra.view.port import OffsetChanges, OffsetRow, PublishedPartition, ViewLost
@@ -112,6 +112,28 @@ def check(harness: Any, body: Callable[[Any], Awaitable[None]]) -> None:
             await body(view)
 
     asyncio.run(run())
+
+
+def test_transactions_come_back(harness: Any) -> None:
+    async def body(view: Any) -> None:
+        gone = AbortedTransaction(7, 2, HUGE), AbortedTransaction(8, 5, HUGE + 1)
+        first = replace(extent(0, 9), aborted=gone)
+        entries = (
+            replace(producer(7, 9), coordinator_epoch=3),
+            replace(producer(8, 9), transaction_first_offset=5),
+            ProducerEntry(9, 1, (), 1, 4, HUGE),
+        )
+        one = FlushedExtent(first, entries)
+        await view.publish(SESSION, first.segment, [one])
+        await view.publish(SESSION, first.segment, [one])
+        known = await view.partition(P0)
+        assert (known.extents, known.producers) == ((first,), entries)
+        await view.put_partition(P0, known)
+        assert await view.partition(P0) == known
+        await view.publish(SESSION, first.segment, [one])  # told anew, it is still the same
+        assert await view.partition(P0) == known
+
+    check(harness, body)
 
 
 def mutations(view: Any) -> dict[str, Callable[[], Awaitable[Any]]]:

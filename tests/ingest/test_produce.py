@@ -333,6 +333,23 @@ def test_nothing_goes_before_a_batch_that_a_leader_of_the_past_refused() -> None
     run(body)
 
 
+def test_nothing_goes_before_a_batch_that_came_before_the_lease() -> None:
+    """The producer is not known, and may begin with any sequence: it must not begin with its second batch."""
+
+    async def body(side: WriteSide) -> None:
+        sent = partial(fresh, producer_id=3, epoch=1)
+        (early,) = await produce(side, request_of(sent(sequence=0)))
+        assert early.error_code == ErrorCode.NOT_LEADER_OR_FOLLOWER
+        side.open()
+        (behind,) = await produce(side, request_of(sent(sequence=1)))
+        assert behind.error_code == ErrorCode.REQUEST_TIMED_OUT
+        for sequence in (0, 1):
+            (again,) = await produce(side, request_of(sent(sequence=sequence)))
+            assert (again.error_code, again.base_offset) == (0, sequence)
+
+    run(body)
+
+
 def test_a_request_that_gives_up_waiting_appends_nothing() -> None:
     async def body(side: WriteSide) -> None:
         log = side.open()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.error_code import ErrorCode
-from infra.errors import Refused, Unavailable
+from infra.errors import Refused
 from infra.records.batch import BatchHeader
 from infra.segment.extent import ProducerEntry
 from ingest.producer_state import REMEMBERED_BATCHES, SEQUENCES, Duplicate, ProducerState
@@ -37,30 +37,6 @@ def test_an_unknown_producer_may_begin_with_any_sequence() -> None:
     state = ProducerState()
     appended(state, header(41, 2), header(43))
     assert refusal(state, header(45)) is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
-
-
-@pytest.mark.parametrize("before", [(), ((0, 4),), ((1, 0),)])  # batches: epoch and sequence
-def test_nothing_passes_a_batch_that_was_turned_away(before: tuple[tuple[int, int], ...]) -> None:
-    state = ProducerState()
-    for epoch, sequence in before:
-        appended(state, header(sequence, epoch=epoch))
-    epoch, first = (2, 0) if before == ((0, 4),) else (1, 1)
-    state.turn_away(header(first, epoch=epoch))
-    state.turn_away(header(first + 1, epoch=epoch))  # it was not the next: the first is still what is missing
-    for sequence in (first + 1, first + 2):
-        with pytest.raises(Unavailable):
-            state.check(header(sequence, epoch=epoch))
-    appended(state, header(first, epoch=epoch), header(first + 1, epoch=epoch))
-    assert refusal(state, header(first + 3, epoch=epoch)) is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
-
-
-def test_a_batch_that_was_turned_away_and_never_came_again_is_forgotten() -> None:
-    state = ProducerState()
-    state.turn_away(header(0))
-    with pytest.raises(Unavailable):
-        state.check(header(1))
-    state.expire(0)
-    appended(state, header(1))
 
 
 def test_what_was_never_seen_is_not_called_a_duplicate() -> None:

@@ -19,7 +19,7 @@ from infra.records.batch import BatchHeader, stamp
 from infra.records.decode import decode_batch
 from infra.segment import footer as footer_module
 from infra.segment.batch_segment import BuiltSegment, SegmentPart, build_batch_segment
-from infra.segment.extent import ProducerEntry
+from infra.segment.extent import AbortedTransaction, ProducerEntry
 from infra.segment.footer import SegmentFooter, footer_bytes, parse_footer, read_extents, read_footer
 from infra.store.memory import MemoryObjectStore
 from tests.segment.parts import part
@@ -124,6 +124,21 @@ def test_the_same_parts_give_the_same_bytes() -> None:
 def test_producers_come_back() -> None:
     footer, _ = read(build(part([1], producers=(PRODUCER, ProducerEntry(8, 0, ())))))
     assert footer.flushed[0].producers == (PRODUCER, ProducerEntry(8, 0, ()))
+
+
+def test_what_knows_no_transaction_is_written_as_before() -> None:
+    footer, _ = read(build(part([1], producers=(PRODUCER,))))
+    assert footer.version == 1
+
+
+def test_transactions_come_back() -> None:
+    gone = AbortedTransaction(7, 3, 11), AbortedTransaction(8, 5, 12)
+    entries = (replace(PRODUCER, coordinator_epoch=4), replace(PRODUCER, producer_id=8, transaction_first_offset=6))
+    parts = [part([1]), replace(part([1], topic=2, producers=entries), aborted=gone), part([1], topic=3)]
+    footer, _ = read(build(*parts))
+    assert footer.version == 2
+    assert [one.producers for one in footer.flushed] == [(), entries, ()]
+    assert [one.extent.aborted for one in footer.flushed] == [(), gone, ()]
 
 
 def test_extents_alone_are_read_too() -> None:
