@@ -19,13 +19,14 @@ from infra.records.record import Record
 from infra.wire.client import TRANSACTION, Client
 from infra.wire.messages import add_partitions_to_txn, end_txn, init_producer_id, produce
 from tests.cauce.cluster import eventually
-from tests.cauce.commands import works
+from tests.cauce.commands import ends, fails, works
 from tests.cauce.transactions import SECONDS, committed, producer, refusal, write
 
 _SETTINGS = {
     "group.initial.rebalance.delay.ms": "0",
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "200",
     "transaction.max.timeout.ms": "120000",
+    "cauce.view.repair.interval.ms": "200",
 }
 
 
@@ -239,3 +240,44 @@ def test_offsets_are_committed_with_what_was_made_of_them(node: CauceProcess, to
     finally:
         consumer.close()
     assert committed(node.bootstrap, out, 1) == [(0, b"%d" % number) for number in range(5)]
+
+
+def test_what_hangs_is_found_and_ended(node: CauceProcess, topic: str) -> None:
+    at = ("-b", node.bootstrap)
+    open_one = producer(node.bootstrap, topic)
+    open_one.begin_transaction()
+    open_one.produce(topic, b"open", partition=1)
+    assert open_one.flush(SECONDS) == 0
+    listed = works("transactions", "list", "--state", "Ongoing", "--json", *at).json
+    assert topic in [row["transactional_id"] for row in listed]
+    assert topic not in works("transactions", "list", "--longer-than", "5", *at).out
+    described = works("transactions", "describe", topic, "--json", *at).json
+    assert (described["state"], described["partitions"]) == ("Ongoing", [{"topic": topic, "partition": 1}])
+    assert described["started_ms"] > 0
+
+    [known] = works("transactions", "producers", "-t", topic, "-p", "1", "--json", *at).json
+    assert (known["producer_id"], known["open_since_offset"]) == (described["producer_id"], 0)
+    looked = ("transactions", "find-hanging", "-t", topic, "--older-than", "0", *at)
+    assert works(*looked).out.strip() == "no transaction hangs", "its coordinator knows it"
+
+    # Its coordinator has nothing to do any more with a topic that is deleted. Then the topic is brought back.
+    works("topic", "delete", topic, "--yes", *at)
+    open_one.commit_transaction(SECONDS)
+    complete = f"{topic}, CompleteCommit"
+    eventually("it is complete", lambda: works("transactions", "describe", topic, *at).out.startswith(complete))
+    works("topic", "undelete", topic, "--data", str(node.data))
+    rows = eventually("the topic is back", lambda: _hanging(*looked, "--json"))
+    [hanging] = rows
+    assert (hanging["topic"], hanging["partition"], hanging["transactional_id"]) == (topic, 1, topic)
+    wrong = fails("transactions", "abort", "-t", topic, "-p", "1", "--start-offset", "7", *at)
+    assert "no transaction is open" in wrong
+    words = ("-t", topic, "-p", "1", "--start-offset", str(hanging["open_since_offset"]))
+    assert "aborted the transaction" in works("transactions", "abort", *words, *at).out
+    assert works(*looked).out.strip() == "no transaction hangs"
+    write(producer(node.bootstrap, topic), topic, [(1, b"next")])
+    assert committed(node.bootstrap, topic, 2) == [(1, b"next")]
+
+
+def _hanging(*words: str) -> Any:
+    done = ends(*words)
+    return done.json if done.code == 0 else []
