@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from infra.error_code import ErrorCode
-from infra.errors import Unavailable
+from infra.errors import Fenced, Unavailable
 from infra.partition import Lease, PartitionId, SessionId, TopicPartition
 from infra.ports import EpochStart
 from ingest.coordinator.marker_sender import Ending, EndingOf, MarkerSender, Results
@@ -30,6 +31,23 @@ class Logs(FakeLogs):
             for number in range(self.topics[topic].partitions):
                 name = PartitionId(self.topics[topic].topic_id, number)
                 self.leaders[name] = Lease(name, SessionId(0, 0), 0)
+
+
+class Led:
+    """A log as one of its leaders sees it, who may have outlived its session without a word."""
+
+    def __init__(self, log: FakeLog) -> None:
+        self._log = log
+        self.leader_epoch = log.leader_epoch
+        self.over = False
+
+    def check_ttl(self) -> None:
+        if self.over:
+            raise Fenced("the TTL has run out")
+        self._log.check_ttl()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
 
 
 @dataclass
@@ -102,6 +120,7 @@ class Cluster:
         self.bucket_away = False
         self.coordinators: list[TransactionCoordinator] = []
         self.led: dict[PartitionId, TransactionCoordinator] = {}
+        self._seen: dict[PartitionId, Led] = {}
 
     async def _exists(self, name: str) -> bool:
         if self.bucket_away:
@@ -142,13 +161,16 @@ class Cluster:
         self.take(partition, coordinator)
 
     def take(self, partition: PartitionId, coordinator: TransactionCoordinator) -> None:
-        """Let a node take the lease of one that does not notice."""
+        """Let a node take the lease of one that does not notice: whose TTL has run out, claimants wait for that."""
         log = self.logs.logs[partition]
+        if partition in self._seen:
+            self._seen[partition].over = True
         log.epochs.append(EpochStart(log.leader_epoch + 1, log.log_end_offset))
         lease = Lease(partition, SessionId(self.coordinators.index(coordinator), 0), log.leader_epoch)
         self.logs.leaders[partition] = lease
         self.led[partition] = coordinator
-        coordinator.on_lead(log)  # type: ignore[arg-type]
+        led = self._seen[partition] = Led(log)
+        coordinator.on_lead(led)  # type: ignore[arg-type]
 
     @staticmethod
     async def loaded(coordinator: TransactionCoordinator) -> None:
