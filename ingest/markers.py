@@ -40,8 +40,11 @@ class MarkerWriter:
         """End a producer's transaction in these partitions, all at once; NONE for each where the marker is durable.
 
         Else INVALID_PRODUCER_EPOCH or TRANSACTION_COORDINATOR_FENCED, which are final, NOT_LEADER_OR_FOLLOWER, or
-        REQUEST_TIMED_OUT where the outcome is unknown. Whoever leaves ends no append that has begun.
+        REQUEST_TIMED_OUT where the outcome is unknown; INVALID_REQUEST for a marker of no producer. Whoever leaves
+        ends no append that has begun.
         """
+        if marker.producer_id < 0 or marker.producer_epoch < 0:
+            return dict.fromkeys(partitions, ErrorCode.INVALID_REQUEST)
         tasks = [asyncio.create_task(self._write(marker, partition)) for partition in partitions]
         for task in tasks:
             self._tasks.add(task)

@@ -13,12 +13,13 @@ from infra.segment.extent import AbortedTransaction, Extent, ProducerEntry
 from infra.view.port import LiveSession, OffsetKey, OffsetRow
 
 # base offset, last offset, leader epoch | batches, records, size, max timestamp, first row; the segment's key follows,
-# and where there are any, a zero byte and the aborted transactions
+# and where there are any, a byte that no UTF-8 has and the aborted transactions
 _EXTENT = struct.Struct(">qqiIIqqI")
 _PRODUCER = struct.Struct(">hqB")  # producer epoch, last timestamp, number of batches
 _PRODUCER_BATCH = struct.Struct(">iiqq")  # base sequence, last sequence, base offset, timestamp
 _PRODUCER_TRANSACTION = struct.Struct(">iq")  # coordinator epoch, first offset; behind the batches, where it says more
 _ABORTED = struct.Struct(">qqq")  # producer id, first offset, last offset
+_NO_UTF8 = b"\xff"
 _STATE = struct.Struct(">qiI")  # end offset, leader epoch, how often the extents were replaced or trimmed
 _LEADER = struct.Struct(">iii")  # leader epoch, node id (-1: released), node epoch
 _APPLIED = struct.Struct(">qi")  # applied up to (exclusive), leader epoch
@@ -66,13 +67,13 @@ def pack_extent(extent: Extent) -> bytes:
     if not extent.aborted:
         return head + name
     aborted = [_ABORTED.pack(one.producer_id, one.first_offset, one.last_offset) for one in extent.aborted]
-    return b"".join((head, name, b"\0", *aborted))
+    return b"".join((head, name, _NO_UTF8, *aborted))
 
 
 def unpack_extent(partition: PartitionId, packed: bytes) -> Extent:
     """The extent that `pack_extent` packed."""
     base, last, epoch, batches, records, size, max_timestamp, first_row = _EXTENT.unpack_from(packed)
-    segment, _, aborted = packed[_EXTENT.size :].partition(b"\0")
+    segment, _, aborted = packed[_EXTENT.size :].partition(_NO_UTF8)
     return Extent(
         partition=partition,
         segment=segment.decode(),

@@ -248,6 +248,16 @@ def test_older_producers_and_coordinators_are_told_so() -> None:
     run(body)
 
 
+def test_a_marker_is_of_a_producer() -> None:
+    async def body(side: WriteSide) -> None:
+        log = side.open()
+        client = Transactional(side)
+        assert await client.end(False, 0, epoch=-1) == [ErrorCode.INVALID_REQUEST]
+        assert log.log_end_offset == 0
+
+    run(body)
+
+
 def test_one_request_is_of_one_producer() -> None:
     async def body(side: WriteSide) -> None:
         side.open(0)

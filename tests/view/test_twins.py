@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from infra.errors import CauceError
 from infra.partition import Lease, PartitionId, SessionId
-from infra.segment.extent import ProducerEntry
+from infra.segment.extent import AbortedTransaction, ProducerEntry
 from infra.view.memory import MemoryView
 from infra.view.packing import (
     pack_extent,
@@ -142,6 +143,9 @@ def test_partition_names(topic_id: Any, number: int) -> None:
 def test_extents_come_back(base: int, length: int, epoch: int, segment: str) -> None:
     made = extent(base, base + length, epoch, segment or "s")
     assert unpack_extent(P0, pack_extent(made)) == made
+    gone = AbortedTransaction(base, length, epoch), AbortedTransaction(2**63 - 1, 0, base)
+    aborting = replace(made, aborted=gone)
+    assert unpack_extent(P0, pack_extent(aborting)) == aborting
 
 
 def test_an_extent_takes_about_100_bytes() -> None:
@@ -152,6 +156,8 @@ def test_an_extent_takes_about_100_bytes() -> None:
 def test_producers_come_back(producer_id: int, epoch: int, at: int, batches: list[Any]) -> None:
     made = ProducerEntry(producer_id, epoch, tuple(batches), at)
     assert unpack_producer(pack_int64(producer_id), pack_producer(made)) == made
+    open_one = replace(made, coordinator_epoch=len(batches), transaction_first_offset=abs(at) >> 1)
+    assert unpack_producer(pack_int64(producer_id), pack_producer(open_one)) == open_one
 
 
 @given(st.tuples(plain_text, plain_text, int32), st.builds(OffsetRow, int64, int32, plain_text, int64, int64))
