@@ -91,29 +91,21 @@ def current_process() -> Process:
 class SeedTask(asyncio.Task[Any]):
     """A task whose place in a set depends on the run alone, not on its address."""
 
-    def __init__(self, *arguments: Any, number: int, **options: Any) -> None:
-        self._number = number
-        super().__init__(*arguments, **options)
+    def __init__(self, work: Any, loop: "VirtualLoop", name: str, context: Context | None, number: int) -> None:
+        self._number = number  # it is asked for at once
+        super().__init__(work, loop=loop, name=name, context=context)
 
     def __hash__(self) -> int:
         return self._number
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
 
 
 class SeedFuture(asyncio.Future[Any]):
     """The same for a future."""
 
-    def __init__(self, *, number: int, loop: asyncio.AbstractEventLoop) -> None:
-        self._number = number
-        super().__init__(loop=loop)
+    number: int
 
     def __hash__(self) -> int:
-        return self._number
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
+        return self.number
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
@@ -206,7 +198,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> Callback:
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        due = self._now + delay
+        timer = Callback(callback, args, copy_context() if context is None else context, due)
+        self._numbers += 1
+        heappush(self._timers, (due, self._numbers, timer))
+        return timer
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
@@ -218,7 +214,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def create_future(self) -> SeedFuture:
         self._numbers += 1
-        return SeedFuture(number=self._numbers, loop=self)
+        future = SeedFuture(loop=self)
+        future.number = self._numbers
+        return future
 
     def create_task(  # type: ignore[override]
         self,
@@ -228,7 +226,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         context: Any = None,
     ) -> SeedTask:
         self._numbers += 1
-        task = SeedTask(coro, loop=self, name=name or "", context=context, number=self._numbers)
+        task = SeedTask(coro, self, name or "task", context, self._numbers)
         self._tasks[task] = None  # what a killed process leaves must not be collected: its `finally` would run
         if len(self._tasks) > _PRUNE_EVERY:
             self._tasks = {task: None for task in self._tasks if not task.done()}

@@ -8,11 +8,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from hashlib import blake2b
+from math import log
 from random import Random
+from types import CoroutineType
 from typing import Any, TypeVar
 
 from infra.errors import Unavailable
-from tests.simulation.loop import Process, VirtualLoop, current_process
+from tests.simulation.loop import VirtualLoop, current_process
 
 Answer = TypeVar("Answer")
 
@@ -119,7 +121,10 @@ class Network:
 
     def weather_of(self, name: str) -> Weather:
         """Of a service, or of a node as a server."""
-        return self.weather.setdefault(name, Weather())
+        found = self.weather.get(name)
+        if found is None:
+            found = self.weather[name] = Weather()
+        return found
 
     async def ask(
         self, to: str, what: str, effect: Callable[[], Awaitable[Answer] | Answer], seconds: float, lag: float = 0.0
@@ -129,23 +134,33 @@ class Network:
         `effect` runs there, where the request arrives; what it answers or raises (a `CauceError`) comes back. When it
         is a coroutine it runs in the world. Raises `Unavailable` when no answer comes within so many seconds.
         """
-        asker = current_process()
-        weather, draw = self.weather_of(to), self._random.random
-        answer: asyncio.Future[Answer] = self._loop.create_future()
-        there = self._random.expovariate(1 / weather.latency_seconds) + lag
-        if draw() < weather.late:
+        asker, loop, weather, draw = current_process(), self._loop, self.weather_of(to), self._random.random
+        answer: asyncio.Future[Answer] = loop.create_future()
+        there = self._delay(weather) + lag
+        if weather.late and draw() < weather.late:
             there += self._random.uniform(0, weather.late_seconds)
             self.count(f"{to}: late")
-        lost_before, lost_after = draw() < weather.lost_before, draw() < weather.lost_after
-        refused = draw() < weather.refused
+        lost_before = weather.lost_before > 0 and draw() < weather.lost_before
+        lost_after = weather.lost_after > 0 and draw() < weather.lost_after
+        refused = weather.refused > 0 and draw() < weather.refused
+        deadline, world = loop.time() + seconds, loop.world.context
+
+        def give_up() -> None:
+            if not answer.done():
+                answer.set_exception(Unavailable(f"{to} did not answer {what} in {seconds:g} s"))
+
+        def without_answer() -> None:
+            """Its asker's patience needs a timer only when no answer is certain to come before."""
+            loop.call_at(deadline, give_up, context=world)
 
         def arrive() -> None:
-            if lost_before or frozenset((asker.name, to)) in self._cuts:
+            if lost_before or self._is_cut(asker.name, to):
                 self.count(f"{to}: request lost")
+                without_answer()
                 return
             if self.weather_of(to).down or refused:
                 self.count(f"{to}: refused")
-                self._send(to, asker, answer, Unavailable(f"{to} is not there for {what}"), lost=False)
+                send(Unavailable(f"{to} is not there for {what}"), lost=False)
                 return
             self.trace.note(f"{asker.name} → {to}: {what}")
             self._spring(asker.name, to, what, after=False)
@@ -153,14 +168,11 @@ class Network:
                 happened: Any = effect()
             except Exception as error:  # noqa: BLE001  it travels to the asker
                 happened = error
-            if asyncio.iscoroutine(happened):
-                self._loop.world.spawn(finish(happened))
+            if isinstance(happened, CoroutineType):
+                without_answer()
+                loop.world.spawn(finish(happened))
             else:
                 answered(happened)
-
-        def answered(result: Any) -> None:
-            self._send(to, asker, answer, result, lost=lost_after)
-            self._spring(asker.name, to, what, after=True)
 
         async def finish(work: Coroutine[Any, Any, Answer]) -> None:
             try:
@@ -169,30 +181,36 @@ class Network:
                 result = error
             answered(result)
 
-        def give_up() -> None:
-            if not answer.done():
-                answer.set_exception(Unavailable(f"{to} did not answer {what} in {seconds:g} s"))
+        def answered(result: Any) -> None:
+            send(result, lost=lost_after)
+            self._spring(asker.name, to, what, after=True)
 
-        world = self._loop.world.context
-        self._loop.call_later(there, arrive, context=world)
-        patience = self._loop.call_later(seconds, give_up, context=world)
-        try:
-            return await answer
-        finally:
-            patience.cancel()
+        def send(result: Any, *, lost: bool) -> None:
+            back = loop.time() + self._delay(self.weather_of(to))
+            if lost:
+                self.count(f"{to}: answer lost")
+            if lost or back > deadline:
+                without_answer()
+            if not lost:
+                loop.call_at(back, come_back, result, context=world)
 
-    def _send(self, to: str, asker: Process, answer: "asyncio.Future[Any]", result: Any, *, lost: bool) -> None:
-        if lost:
-            self.count(f"{to}: answer lost")
-            return
-
-        def arrive() -> None:
-            if answer.done() or frozenset((asker.name, to)) in self._cuts:
+        def come_back(result: Any) -> None:
+            if answer.done():
                 return
-            if isinstance(result, Exception):
+            if self._is_cut(asker.name, to):
+                without_answer()
+            elif isinstance(result, Exception):
                 answer.set_exception(result)
             else:
                 answer.set_result(result)
 
-        back = self._random.expovariate(1 / self.weather_of(to).latency_seconds)
-        self._loop.call_later(back, arrive, context=self._loop.world.context)
+        loop.call_later(there, arrive, context=world)
+        if there > seconds:
+            without_answer()
+        return await answer
+
+    def _delay(self, weather: Weather) -> float:
+        return -log(1.0 - self._random.random()) * weather.latency_seconds
+
+    def _is_cut(self, one: str, other: str) -> bool:
+        return bool(self._cuts) and frozenset((one, other)) in self._cuts
