@@ -1,4 +1,4 @@
-"""Asks nodes directly, again and again, whether they take a write: when the cluster goes on, whatever timers clients have.
+"""Asks nodes themselves, again and again, whether they take a write: when the cluster goes on, whatever clients do.
 
 A partition that the asked node does not lead is refused at once and nothing is appended, so each attempt is a value of
 its own.

@@ -7,9 +7,9 @@
 At `object` others take over: the time from the kill until a write is acknowledged in every partition that the node
 led, against the session time-out plus a second. At `wal` the partitions wait for the disk: the time from the start of
 the process until the same, against five seconds. The nodes themselves are asked for it, without a pause; when
-librdkafka went on, whose timers are its own, stands beside it. A clean stop, one node after the other: the longest that a
-record waited for its acknowledgement, against two seconds, when the node leaves and when it comes back. Everything
-is read in the end and checked: nothing is lost, nothing is there twice. Prints where the time went.
+librdkafka went on, whose timers are its own, stands beside it. A clean stop, one node after the other: the longest
+that a record waited for its acknowledgement, against two seconds, when the node leaves and when it comes back. In the
+end everything is read and checked: nothing is lost, nothing is there twice. Prints where the time went.
 """
 
 import argparse

@@ -53,7 +53,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._say(404, b"<Error><Code>NoSuchKey</Code></Error>")
         return self._say(200, found, self.server.headers[key])
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
