@@ -18,7 +18,7 @@ from tests.servers import S3Server
 
 _PARTITIONS = 12
 _ALL = range(_PARTITIONS)
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 _SETTINGS = {"cauce.session.timeout.ms": "3000", "cauce.roles": "ingest,reader"}
 
 
