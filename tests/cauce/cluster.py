@@ -112,10 +112,11 @@ def three_nodes() -> Iterator[ThreeNodes]:
 class SteadyProducer:
     """Produces numbered records all the time, and keeps every one that was acknowledged with acks=all."""
 
-    def __init__(self, bootstrap: str, topic: str) -> None:
+    def __init__(self, bootstrap: str, topic: str, pause_seconds: float = 0.002) -> None:
         self.acknowledged: dict[tuple[int, int], bytes] = {}  # (partition, offset) → value
         self.refused: list[KafkaError] = []
         self._topic = topic
+        self._pause_seconds = pause_seconds
         self._producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5})
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -130,14 +131,21 @@ class SteadyProducer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        left = self._stop()
+        assert error is not None or left == 0
+
+    def stop(self) -> None:
+        """Produce no more, and wait for what is under way."""
+        assert self._stop() == 0
+
+    def _stop(self) -> int:
         self._end.set()
         self._thread.join()
-        left = self._producer.flush(_WAIT_SECONDS)
-        assert error is not None or left == 0
+        return self._producer.flush(_WAIT_SECONDS)
 
     def _run(self) -> None:
         number = 0
-        while not self._end.wait(0.002):
+        while not self._end.wait(self._pause_seconds):
             value = b"%08d" % number
             self._producer.produce(self._topic, value, key=value, on_delivery=self._delivered)
             self._producer.poll(0)
