@@ -20,7 +20,7 @@ from infra.view.embedded import find_server
 T = TypeVar("T")
 
 _SETTINGS = {"cauce.durability": "object", "cauce.flush.interval.ms": "20", "group.initial.rebalance.delay.ms": "0"}
-_WAIT_SECONDS = 40.0  # far above a session time-out: what is late has failed
+_WAIT_SECONDS = 90.0  # far above a session time-out: what is late has failed
 _NODES = 3
 
 
@@ -117,7 +117,8 @@ class SteadyProducer:
         self.refused: list[KafkaError] = []
         self._topic = topic
         self._pause_seconds = pause_seconds
-        self._producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5})
+        settings: dict[str, Any] = {"enable.idempotence": True, "linger.ms": 5, "log_level": 0}
+        self._producer = Producer({"bootstrap.servers": bootstrap, **settings})
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -163,7 +164,8 @@ class GroupMember:
 
     def __init__(self, bootstrap: str, group: str, topic: str) -> None:
         self.got: dict[tuple[int, int], bytes] = {}
-        settings = {"group.id": group, "auto.offset.reset": "earliest", "auto.commit.interval.ms": 200}
+        settings: dict[str, Any] = {"group.id": group, "auto.offset.reset": "earliest", "log_level": 0}
+        settings["auto.commit.interval.ms"] = 200
         self._consumer = Consumer({"bootstrap.servers": bootstrap, **settings})
         self._consumer.subscribe([topic])
         self._end = threading.Event()

@@ -1,4 +1,4 @@
-"""Upgrade a cluster from the fixtures' release to this one, node after node under load; run the wire suite at each stage.
+"""Upgrade a cluster from the fixtures' release to this one, node after node; run the wire suite at each stage.
 
     python -m tests.upgrade
 
@@ -23,6 +23,7 @@ def main() -> None:
     names = [one.name for one in (*CLIENTS, *peers.PEERS)]
     parser = argparse.ArgumentParser(prog="python -m tests.upgrade", description="A rolling upgrade under load.")
     parser.add_argument("--clients", default=",".join(names), help="libraries that run the cases, with commas")
+    parser.add_argument("--session", type=float, default=6, help="session time-out of the nodes, in seconds")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no node is left over
     wanted = arguments.clients.split(",")
@@ -36,7 +37,7 @@ def main() -> None:
         new = present(*(word for name, value in EAGER.items() for word in ("--set", f"{name}={value}")))
         with credentials(), seaweed() as server:
             clients = [client for client in CLIENTS if client.name in wanted]
-            upgrade = Upgrade(folder, server, (old, new), clients, _commands(folder, wanted))
+            upgrade = Upgrade(folder, server, (old, new), clients, _commands(folder, wanted), arguments.session)
             upgrade.run()
     sys.exit(1 if upgrade.failed else 0)
 

@@ -15,12 +15,15 @@ _SETTINGS = {"cauce.flush.interval.ms": "50", "group.initial.rebalance.delay.ms"
 class MixedNodes(ThreeNodes):
     """Nodes of two releases on one bucket and one Redis."""
 
-    def __init__(self, folder: Path, bucket: str, redis: str, releases: Sequence[Release]) -> None:
+    def __init__(
+        self, folder: Path, bucket: str, redis: str, releases: Sequence[Release], session_seconds: float
+    ) -> None:
         self.folder = folder
         self.redis = redis
         self.releases = list(releases)
         self._options = ["--bucket", bucket, "--redis", redis]
-        self._options += [word for name, value in _SETTINGS.items() for word in ("--set", f"{name}={value}")]
+        settings = {**_SETTINGS, "cauce.session.timeout.ms": str(int(1000 * session_seconds))}
+        self._options += [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
         self._addresses = [f"127.0.0.1:{port}" for port in kept_ports(len(releases))]
         super().__init__([self._node(number) for number in range(len(releases))])
 
@@ -51,16 +54,22 @@ class MixedNodes(ThreeNodes):
 
 
 @contextmanager
-def mixed_nodes(folder: Path, bucket: str, releases: Sequence[Release]) -> Iterator[MixedNodes]:
+def mixed_nodes(
+    folder: Path, bucket: str, releases: Sequence[Release], session_seconds: float = 6
+) -> Iterator[MixedNodes]:
     """The cluster, running; what is left of it is ended."""
     for release in dict.fromkeys(releases):
         release.check()
     with shared_redis(folder) as redis:
-        cluster = MixedNodes(folder, bucket, redis, releases)
+        cluster = MixedNodes(folder, bucket, redis, releases, session_seconds)
         try:
             for node in cluster.nodes:
                 node.start()
             yield cluster
+        except BaseException:
+            for node in cluster.nodes:
+                print(f"the end of what {node.bootstrap} said:\n{node.output[-3000:]}")
+            raise
         finally:
             for node in cluster.nodes:
                 node.kill()

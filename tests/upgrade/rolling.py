@@ -36,6 +36,7 @@ class Upgrade:
         releases: tuple[Release, Release],
         clients: Sequence[type[Client]],
         peers: Mapping[str, list[str]],
+        session_seconds: float,
     ) -> None:
         """`releases`: the earlier and the present one; `peers`: the command of each suite outside Python."""
         self._folder = folder
@@ -43,12 +44,13 @@ class Upgrade:
         self._old, self._new = releases
         self._clients = clients
         self._peers = peers
+        self._session_seconds = session_seconds
         self._began = time.monotonic()
         self.failed: list[str] = []
 
     def run(self) -> None:
         """All of it. Raises `AssertionError` when something was lost; cases that failed are in `failed`."""
-        with mixed_nodes(self._folder, self._server.url(PREFIX), [self._old] * 3) as cluster:
+        with mixed_nodes(self._folder, self._server.url(PREFIX), [self._old] * 3, self._session_seconds) as cluster:
             before = history.write(cluster.bootstrap)
             self._say("the earlier release has written its data")
             with Load(cluster, pause_seconds=0.02) as load:
