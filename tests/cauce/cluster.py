@@ -90,7 +90,7 @@ class ThreeNodes:
 
 
 def _leaders(node: CauceProcess, topic: str) -> dict[int, int]:
-    admin = AdminClient({"bootstrap.servers": node.bootstrap})  # a new one has met no other node yet
+    admin = AdminClient({"bootstrap.servers": node.bootstrap, "log_level": 0})  # a new one has met no other node yet
     partitions = admin.list_topics(topic, timeout=_WAIT_SECONDS).topics[topic].partitions
     return {number: row.leader for number, row in partitions.items()}
 

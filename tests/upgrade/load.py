@@ -7,15 +7,16 @@ from typing import Self
 from tests.cauce.cluster import GroupMember, SteadyProducer, ThreeNodes, eventually, read_all
 from tests.wire.confluent_client import ConfluentClient
 
-_PARTITIONS = 24  # so many that each node leads some, whatever the ids of the topics are
 _DURABILITIES = ("object", "wal")
 
 
 class Load:
     """One idempotent writer and two members of a group for a topic of each durability."""
 
-    def __init__(self, cluster: ThreeNodes, pause_seconds: float) -> None:
+    def __init__(self, cluster: ThreeNodes, partitions: int, pause_seconds: float = 0.02) -> None:
+        """`partitions` of a topic: so many that each node leads some, whatever the ids of the topics are."""
         self._cluster = cluster
+        self._partitions = partitions
         self._pause_seconds = pause_seconds
         self._stack = ExitStack()
         self._writers: dict[str, SteadyProducer] = {}
@@ -25,7 +26,7 @@ class Load:
         client = ConfluentClient(self._cluster.bootstrap)
         for durability in _DURABILITIES:
             topic = f"load.{durability}"
-            client.create_topic(topic, _PARTITIONS, {"cauce.durability": durability})
+            client.create_topic(topic, self._partitions, {"cauce.durability": durability})
             self._cluster.await_leaders(topic)
             writer = SteadyProducer(self._cluster.bootstrap, topic, self._pause_seconds)
             members = [GroupMember(self._cluster.bootstrap, f"{topic}.group", topic) for _ in range(2)]
@@ -35,6 +36,8 @@ class Load:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if error is not None:
+            print(f"failed: {error!r}", flush=True)  # clients that cannot reach a node take minutes to close
         self._stack.__exit__(kind, error, at)
 
     def goes_on(self) -> None:
@@ -55,7 +58,7 @@ class Load:
             values = list(acknowledged.values())
             assert len(set(values)) == len(values)
             for node in self._cluster.living:
-                found = read_all(node.bootstrap, topic, _PARTITIONS)
+                found = read_all(node.bootstrap, topic, self._partitions)
                 lost = acknowledged.items() - found.items()
                 more = found.items() - acknowledged.items()
                 assert not lost, f"{topic}: {len(lost)} of {len(acknowledged)} lost, {sorted(lost)[:3]}"

@@ -53,7 +53,7 @@ class Upgrade:
         with mixed_nodes(self._folder, self._server.url(PREFIX), [self._old] * 3, self._session_seconds) as cluster:
             before = history.write(cluster.bootstrap)
             self._say("the earlier release has written its data")
-            with Load(cluster, pause_seconds=0.02) as load:
+            with Load(cluster, partitions=24) as load:
                 self._steps(cluster, load, before)
                 self._say(load.end())
 

@@ -14,7 +14,7 @@ from tests.wire.confluent_client import ConfluentClient
 _CASES = ("produce_idempotent", "consume_deleted_records", "group_resumes", "admin_add_partitions", "admin_nodes")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_two_nodes_are_upgraded_one_after_the_other(tmp_path: Path) -> None:
     try:
         old = earlier(tmp_path)
@@ -23,7 +23,7 @@ def test_two_nodes_are_upgraded_one_after_the_other(tmp_path: Path) -> None:
     new = present()
     with mixed_nodes(tmp_path, (tmp_path / "bucket").as_uri(), [old, old]) as cluster:
         before = history.write(cluster.bootstrap)
-        with Load(cluster, pause_seconds=0.02) as load:
+        with Load(cluster, partitions=12) as load:
             for step, (number, release) in enumerate([(0, new), (0, old), (0, new), (1, new)]):
                 cluster.change(number, release)
                 load.goes_on()
