@@ -95,7 +95,7 @@ class ThreeNodes:
 
 
 def _leaders(node: CauceProcess, topic: str) -> dict[int, int]:
-    admin = AdminClient({"bootstrap.servers": node.bootstrap})  # a new one has met no other node yet
+    admin = AdminClient({"bootstrap.servers": node.bootstrap, "log_level": 0})  # a new one has met no other node yet
     partitions = admin.list_topics(topic, timeout=_WAIT_SECONDS).topics[topic].partitions
     return {number: row.leader for number, row in partitions.items()}
 
@@ -125,11 +125,12 @@ def nodes_on(
 class SteadyProducer:
     """Produces numbered records all the time, and keeps every one that was acknowledged with acks=all."""
 
-    def __init__(self, bootstrap: str, topic: str, **options: Any) -> None:
+    def __init__(self, bootstrap: str, topic: str, pause_seconds: float = 0.002, **options: Any) -> None:
         """`options`: of librdkafka, with __ for dots."""
         self.acknowledged: dict[tuple[int, int], bytes] = {}  # (partition, offset) → value
         self.refused: list[KafkaError] = []
         self._topic = topic
+        self._pause_seconds = pause_seconds
         given = {name.replace("__", "."): value for name, value in options.items()}
         self._producer = Producer(
             {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5, "log_level": 0, **given}
@@ -156,14 +157,21 @@ class SteadyProducer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        left = self._stop()
+        assert error is not None or left == 0
+
+    def stop(self) -> None:
+        """Produce no more, and wait for what is under way."""
+        assert self._stop() == 0
+
+    def _stop(self) -> int:
         self._end.set()
         self._thread.join()
-        left = self._producer.flush(_WAIT_SECONDS)
-        assert error is not None or left == 0
+        return self._producer.flush(_WAIT_SECONDS)
 
     def _run(self) -> None:
         number = 0
-        while not self._end.wait(0.002):
+        while not self._end.wait(self._pause_seconds):
             value = b"%08d" % number
             self._producer.produce(self._topic, value, key=value, on_delivery=self._delivered)
             self._producer.poll(0)
@@ -181,7 +189,8 @@ class GroupMember:
 
     def __init__(self, bootstrap: str, group: str, topic: str) -> None:
         self.got: dict[tuple[int, int], bytes] = {}
-        settings = {"group.id": group, "auto.offset.reset": "earliest", "auto.commit.interval.ms": 200}
+        settings: dict[str, Any] = {"group.id": group, "auto.offset.reset": "earliest", "log_level": 0}
+        settings["auto.commit.interval.ms"] = 200
         self._consumer = Consumer({"bootstrap.servers": bootstrap, **settings})
         self._consumer.subscribe([topic])
         self._end = threading.Event()
