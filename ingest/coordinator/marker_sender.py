@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from infra.error_code import ErrorCode
-from infra.errors import CauceError
+from infra.errors import CauceError, Unavailable
 from infra.partition import PartitionId, TopicPartition
 from infra.ports import TopicDirectory
 from ingest.coordinator.transaction import Producer
@@ -151,9 +151,10 @@ class MarkerSender:
         try:
             results = await self._carrier.carry(node_id, [one.what for one in taken])
         except CauceError as error:
-            for one in taken:
-                if not one.answered.done():
-                    one.answered.set_exception(error)
+            _fail(taken, error)
+        except Exception as error:  # a fault of ours must not leave transactions without an end
+            log.exception("markers for node %d could not be written", node_id)
+            _fail(taken, Unavailable(f"markers for node {node_id} could not be written: {error!r}"))
         else:
             for one, result in zip(taken, results, strict=True):
                 if not one.answered.done():
@@ -161,6 +162,12 @@ class MarkerSender:
         finally:
             node.in_flight -= 1
             self._pump(node_id, node)
+
+
+def _fail(waiting: Sequence[_Waiting], error: CauceError) -> None:
+    for one in waiting:
+        if not one.answered.done():
+            one.answered.set_exception(error)
 
 
 def _is_settled(ending: Ending, partition: TopicPartition, error: ErrorCode) -> bool:

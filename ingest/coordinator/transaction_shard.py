@@ -33,6 +33,9 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 0.5
 """Between two tries to read the log back; the store decides how many it takes."""
 
+FORGOTTEN_AT_ONCE = 500
+"""Tombstones in one record batch, which must not grow beyond what a batch may be."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionParts:
@@ -187,13 +190,15 @@ class TransactionShard:
 
     async def expire(self) -> None:
         """Forget ids that nobody has used for long. Raises as `abort_late`, and as `write` less what it was."""
+        while gone := self._expired():
+            await asyncio.shield(self._spawn(self._forget(gone), self._tasks))
+
+    def _expired(self) -> list[Transaction]:
         self.check()
         if not self.loaded.is_set():
-            return
+            return []
         now_ms, expiration_ms = self._parts.clock.now_ms(), self._parts.limits.id_expiration_ms
-        gone = self.transactions.expired(now_ms, expiration_ms)
-        if gone:
-            await asyncio.shield(self._spawn(self._forget(gone), self._tasks))
+        return self.transactions.expired(now_ms, expiration_ms)[:FORGOTTEN_AT_ONCE]
 
     async def _forget(self, gone: Sequence[Transaction]) -> None:
         written = self._log

@@ -287,6 +287,19 @@ def test_ids_that_nobody_uses_are_forgotten_by_the_log_too() -> None:
     run(body, limits=TransactionLimits(id_expiration_ms=3_500_000))
 
 
+def test_many_ids_are_forgotten_in_batches() -> None:
+    async def body(cluster: Cluster, coordinator: TransactionCoordinator) -> None:
+        await asyncio.gather(*(coordinator.init(f"idle-{number}", 60_000, None) for number in range(1_200)))
+        await asyncio.sleep(10)
+        cluster.logs.appends.clear()
+        for shard in coordinator._shards.values():
+            await shard.expire()
+        assert cluster.logs.appends == [500, 500, 200]
+        assert coordinator.list_transactions(TransactionFilter()) == []
+
+    run(body, limits=TransactionLimits(id_expiration_ms=5_000))
+
+
 async def _async(call: Callable[[], Any]) -> None:
     call()
 
