@@ -118,10 +118,10 @@ def _cluster_handlers(shared: SharedParts, led: TailSource) -> Iterator[Handler]
     state, topics, settings = shared.state, shared.topic_admin, shared.settings
     configs = ConfigAdmin(state, topics, shared.broker_configs, shared.manifest_ledger)
     yield MetadataHandler(state, topics, auto_create=settings["auto.create.topics.enable"])
-    yield CreateTopicsHandler(state, topics)
+    yield CreateTopicsHandler(state, topics, settings.durability)
     yield DeleteTopicsHandler(state, topics)
     yield CreatePartitionsHandler(state, topics)
-    yield DescribeConfigsHandler(state, static_configs(settings))
+    yield DescribeConfigsHandler(state, static_configs(settings), settings.durability)
     yield AlterConfigsHandler(configs)
     yield IncrementalAlterConfigsHandler(configs)
     yield DescribeClusterHandler(state)

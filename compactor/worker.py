@@ -1,7 +1,8 @@
 """The compactor's loop: whose turn it is, a look at it, then every step in order; a fresh look after each change.
 
 A lease in the view spares two nodes the same work; the manifest ledger alone decides what counts. One partition's
-error never stops the others: it is logged once, and its next turn comes later.
+error never stops the others: it is logged once, and its next turn comes later. While a node of an earlier release is
+there, nothing is done.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from compactor.meter import Meter
 from compactor.partition import PartitionWork, Step
 from compactor.replace import Replacer
 from compactor.schedule import Schedule
+from compactor.upgrade import Upgrade
 from infra.clock import Clock
 from infra.cluster.state import ClusterState, Topic
 from infra.errors import CauceError, Unavailable
@@ -73,6 +75,7 @@ class Worker:
         self._seen: dict[PartitionId, tuple[int, int]] = {}  # end offset, manifest version
         self._stale = True  # the schedule is to follow the state
         self._away = False
+        self._upgrade = Upgrade()
         state.on_change(self._changed)
 
     async def run(self) -> None:
@@ -90,11 +93,14 @@ class Worker:
         while True:
             if self._stale:
                 self._follow()
-            partition = self._schedule.take(self._clock.monotonic())
+            partition = None if self._waits() else self._schedule.take(self._clock.monotonic())
             if partition is None:
                 await asyncio.sleep(self._interval * self._clock.uniform(0.2, 0.4))
             else:
                 await self._turn(partition)
+
+    def _waits(self) -> bool:
+        return self._upgrade.under_way(self._state.behind(), self._clock.monotonic())
 
     def _follow(self) -> None:
         self._stale = False
@@ -198,6 +204,8 @@ class Worker:
         failing = waiting = False
         while True:
             await asyncio.sleep(chore.interval_seconds * self._clock.uniform(0.9, 1.1))
+            if self._waits():
+                continue
             try:
                 await chore.run()
                 failing = waiting = False

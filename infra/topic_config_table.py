@@ -16,6 +16,8 @@ _B, _S, _I, _L, _D, _LIST = (
     ConfigType.LIST,
 )
 
+DURABILITY = "cauce.durability"
+
 TOPIC_CONFIGS: Mapping[str, ConfigDef] = {
     definition.name: definition
     for definition in (
@@ -26,13 +28,13 @@ TOPIC_CONFIGS: Mapping[str, ConfigDef] = {
             "Whether deleting the topic is refused until this is set to false.",
         ),
         ConfigDef(
-            "cauce.durability",
+            DURABILITY,
             _S,
             "",
             "What an acknowledgement with acks=all promises: wal (synced on the leader's disk) or object (in the "
             "bucket and published). Empty: by the node, wal on a local folder and object elsewhere.",
             choices=("", "wal", "object"),
-            synonym="cauce.durability",
+            synonym=DURABILITY,
         ),
         ConfigDef(
             "cauce.table",

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from infra.broker_config import CONSTANT_BROKER_CONFIGS, DYNAMIC_BROKER_CONFIGS
 from infra.config_value import ConfigDef
-from infra.topic_config_table import TOPIC_CONFIGS
+from infra.ports import Durability
+from infra.topic_config_table import DURABILITY, TOPIC_CONFIGS
 
 # config_source of DescribeConfigs (KIP-226)
 TOPIC_SOURCE, DEFAULT_BROKER_SOURCE, STATIC_SOURCE, DEFAULT_SOURCE = 1, 3, 4, 5
@@ -27,8 +28,10 @@ class ConfigRow:
         return self.definition.name
 
 
-def topic_config_rows(configs: Mapping[str, str], broker_configs: Mapping[str, str]) -> Sequence[ConfigRow]:
-    """Every topic config of a topic whose own configs are given."""
+def topic_config_rows(
+    configs: Mapping[str, str], broker_configs: Mapping[str, str], node_durability: Durability
+) -> Sequence[ConfigRow]:
+    """Every topic config of a topic whose own configs are given; a durability that is nowhere set is the node's."""
     rows = []
     for name, definition in TOPIC_CONFIGS.items():
         synonyms = []
@@ -36,7 +39,8 @@ def topic_config_rows(configs: Mapping[str, str], broker_configs: Mapping[str, s
             synonyms.append((name, configs[name], TOPIC_SOURCE))
         if definition.synonym in broker_configs:
             synonyms.append((definition.synonym, broker_configs[definition.synonym], DEFAULT_BROKER_SOURCE))
-        synonyms.append((definition.synonym or name, definition.default, DEFAULT_SOURCE))
+        default = node_durability if name == DURABILITY else definition.default
+        synonyms.append((definition.synonym or name, default, DEFAULT_SOURCE))
         _, value, source = synonyms[0]
         rows.append(ConfigRow(definition, value, source, synonyms=tuple(synonyms)))
     return rows

@@ -13,6 +13,7 @@ from cauce.topic_admin import LEADERS_WITHIN_SECONDS, NewTopic, TopicAdmin
 from infra.cluster.state import ClusterState, Topic
 from infra.error_code import ErrorCode
 from infra.errors import CauceError
+from infra.ports import Durability
 from infra.wire.handler import Handler, RequestContext
 from infra.wire.messages import create_topics as message
 
@@ -24,9 +25,11 @@ class CreateTopicsHandler(Handler):
     min_version: ClassVar[int] = 2
     max_version: ClassVar[int] = 7
 
-    def __init__(self, state: ClusterState, admin: TopicAdmin) -> None:
+    def __init__(self, state: ClusterState, admin: TopicAdmin, durability: Durability) -> None:
+        """`durability` is that of topics for which none is set."""
         self._state = state
         self._admin = admin
+        self._durability = durability
 
     async def handle(
         self, context: RequestContext, request: message.CreateTopicsRequest
@@ -73,6 +76,6 @@ class CreateTopicsHandler(Handler):
             message.CreatableTopicConfigs(
                 name=row.name, value=row.value, read_only=False, config_source=row.source, is_sensitive=False
             )
-            for row in topic_config_rows(configs, self._state.broker_configs)
+            for row in topic_config_rows(configs, self._state.broker_configs, self._durability)
         ]
         return result

@@ -13,21 +13,26 @@ from infra.cluster.state import ClusterState
 from infra.config_value import ConfigType
 from infra.error_code import ErrorCode
 from infra.errors import CauceError, Refused
+from infra.ports import Durability
 from infra.topic_config import check_topic_name
 from infra.wire.handler import Handler, RequestContext
 from infra.wire.messages import describe_configs as message
 
 
 class DescribeConfigsHandler(Handler):
-    """Answers DescribeConfigs from the cluster as this node last saw it; `static` are the node's own settings."""
+    """Answers DescribeConfigs from the cluster as this node last saw it; `static` are the node's own settings.
+
+    `durability` is that of topics for which none is set.
+    """
 
     api_key: ClassVar[int] = message.API_KEY
     min_version: ClassVar[int] = 1
     max_version: ClassVar[int] = 4
 
-    def __init__(self, state: ClusterState, static: Sequence[ConfigRow]) -> None:
+    def __init__(self, state: ClusterState, static: Sequence[ConfigRow], durability: Durability) -> None:
         self._state = state
         self._static = static
+        self._durability = durability
 
     async def handle(
         self, context: RequestContext, request: message.DescribeConfigsRequest
@@ -59,7 +64,7 @@ class DescribeConfigsHandler(Handler):
             topic = self._state.topic_by_name(name)
             if topic is None:
                 raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"there is no topic {name!r}")
-            return topic_config_rows(topic.configs, self._state.broker_configs)
+            return topic_config_rows(topic.configs, self._state.broker_configs, self._durability)
         if resource_type == BROKER:
             if not name:
                 return cluster_default_rows(self._state.broker_configs)

@@ -14,6 +14,11 @@ from cauce.cli.topic_undelete import undelete
 app = typer.Typer(help="Create, list, describe, alter, delete and undelete topics.", no_args_is_help=True)
 app.command("undelete")(undelete)
 _Name = Annotated[str, typer.Argument(help="Name of the topic.")]
+_PROMISES = {
+    "object": "what is acknowledged with acks=all is in the bucket; it survives the loss of any node, disk and Redis",
+    "wal": "what is acknowledged with acks=all is synced on its leader's disk, and in the bucket seconds later; it "
+    "survives the end of any process and the loss of Redis",
+}
 _Configs = Annotated[list[str] | None, typer.Option("--config", "-c", help="NAME=VALUE, as often as needed.")]
 
 
@@ -83,6 +88,7 @@ def describe(name: _Name, bootstrap: Bootstrap = BOOTSTRAP, as_json: AsJson = Fa
         )
 
     topic, configs, first, end = with_admin(bootstrap, run)
+    durability = next(str(config.value) for config in configs if config.name == "cauce.durability")
     rows = [
         {
             "partition": row.partition,
@@ -99,11 +105,13 @@ def describe(name: _Name, bootstrap: Bootstrap = BOOTSTRAP, as_json: AsJson = Fa
                 "topic": name,
                 "id": topic.topic_id,
                 "partitions": as_fields(rows),
+                "promises": _PROMISES[durability],
                 "configs": {config.name: asdict(config) for config in configs},
             }
         )
         return
-    print(f"topic {name}, id {topic.topic_id}\n")
+    print(f"topic {name}, id {topic.topic_id}")
+    print(f"durability {durability}: {_PROMISES[durability]}\n")
     print_rows(rows, list(rows[0]), as_json=False)
     print()
     shown = [{"config": one.name, "value": one.value, "set here": "yes" if one.own else ""} for one in configs]

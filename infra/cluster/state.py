@@ -16,7 +16,7 @@ from infra.clock import Clock
 from infra.cluster.records import NO_CONFIGS, SettingRecord, TopicRecord
 from infra.errors import CauceError, Unavailable
 from infra.partition import Lease, PartitionId, SessionId
-from infra.view.port import LiveSession, View, ViewLost
+from infra.view.port import FORMATS, LiveSession, View, ViewLost
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +123,10 @@ class ClusterState:
     def readers(self) -> list[LiveSession]:
         """The live nodes that lead nothing and serve what others lead, by node id."""
         return [node for node in self._nodes if "reader" in node.roles and "ingest" not in node.roles]
+
+    def behind(self) -> list[int]:
+        """Ids of the live nodes of an earlier release, which cannot read all that this one may write."""
+        return [node.session.node_id for node in self._nodes if node.formats < FORMATS]
 
     def replicas(self, lease: Lease) -> list[int]:
         """Ids of the nodes that consumers of a partition may read: its leader, then the readers."""

@@ -28,6 +28,7 @@ _OFFSET_KEY = struct.Struct(">iH")  # partition, length of the group in bytes; g
 _INT64 = struct.Struct(">q")
 
 RELEASED = -1
+_UNSAID_FORMATS = 1  # of a node whose release says nothing of them
 
 
 def pack_int64(value: int) -> bytes:
@@ -161,11 +162,17 @@ def unpack_offset(packed: bytes) -> OffsetRow:
 
 def pack_session(live: LiveSession) -> bytes:
     """What a session says of itself, as JSON; its node id and node epoch stand beside it."""
-    said = {"endpoints": dict(live.endpoints), "rack": live.rack, "roles": sorted(live.roles)}
+    said = {
+        "endpoints": dict(live.endpoints),
+        "rack": live.rack,
+        "roles": sorted(live.roles),
+        "formats": live.formats,
+    }
     return json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
 
 
 def unpack_session(session: SessionId, packed: bytes) -> LiveSession:
-    """The session that `pack_session` packed."""
+    """The session that `pack_session` packed, of this release or another."""
     said = json.loads(packed)
-    return LiveSession(session, said["endpoints"], said["rack"], frozenset(said["roles"]))
+    formats = int(said.get("formats", _UNSAID_FORMATS))
+    return LiveSession(session, said["endpoints"], said["rack"], frozenset(said["roles"]), formats)

@@ -19,6 +19,11 @@ class ViewLost(Unavailable):
     """The view was wiped or replaced by another incarnation: rebuild before going on."""
 
 
+FORMATS = 2
+"""What this release reads, as one number: 1 batch segments alone, 2 record segments too. A release that writes what the
+one before cannot read raises it, and writes nothing of the kind while a node of a lower number lives."""
+
+
 @dataclass(frozen=True, slots=True)
 class LiveSession:
     """A node that renews: where its listeners are reached and what it does."""
@@ -27,6 +32,7 @@ class LiveSession:
     endpoints: Mapping[str, str]  # listener name → "host:port" as advertised
     rack: str | None
     roles: frozenset[str]  # ingest, reader, compactor
+    formats: int = FORMATS  # what its release reads
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,7 @@ from infra.view.embedded import find_server
 T = TypeVar("T")
 
 _SETTINGS = {"cauce.durability": "object", "cauce.flush.interval.ms": "20", "group.initial.rebalance.delay.ms": "0"}
-_WAIT_SECONDS = 40.0  # far above a session time-out: what is late has failed
+_WAIT_SECONDS = 120.0  # far above a session time-out, also on a machine that is busy: what is late has failed
 _NODES = 3
 
 
@@ -64,10 +64,11 @@ class ThreeNodes:
         """Nodes whose process runs."""
         return [node for node in self.nodes if node.running]
 
-    def create_topic(self, topic: str, partitions: int) -> None:
-        """Create it, and wait until all living nodes know a leader of each partition."""
+    def create_topic(self, topic: str, partitions: int, **configs: str) -> None:
+        """Create it, and wait until all living nodes know a leader of each partition; configs with __ for dots."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
-        admin.create_topics([NewTopic(topic, partitions)])[topic].result(_WAIT_SECONDS)
+        given = {name.replace("__", "."): value for name, value in configs.items()}
+        admin.create_topics([NewTopic(topic, partitions, config=given)])[topic].result(_WAIT_SECONDS)
         self.await_leaders(topic)
 
     def await_leaders(self, topic: str) -> dict[int, int]:
@@ -82,6 +83,10 @@ class ThreeNodes:
         assert found is not None
         return found
 
+    def leaders(self, topic: str) -> dict[int, int]:
+        """Partition → node id, as one living node tells now; -1 where nobody leads."""
+        return _leaders(self.living[0], topic)
+
     def coordinator(self, group: str) -> CauceProcess:
         """The node that coordinates a group."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap})
@@ -90,20 +95,28 @@ class ThreeNodes:
 
 
 def _leaders(node: CauceProcess, topic: str) -> dict[int, int]:
-    admin = AdminClient({"bootstrap.servers": node.bootstrap})  # a new one has met no other node yet
+    admin = AdminClient({"bootstrap.servers": node.bootstrap, "log_level": 0})  # a new one has met no other node yet
     partitions = admin.list_topics(topic, timeout=_WAIT_SECONDS).topics[topic].partitions
     return {number: row.leader for number, row in partitions.items()}
 
 
 @contextmanager
 def three_nodes() -> Iterator[ThreeNodes]:
-    """The cluster, running; what is left of it is stopped in the end."""
+    """The cluster on a folder, running; what is left of it is stopped in the end."""
+    with tempfile.TemporaryDirectory(prefix="cauce-") as name, shared_redis(Path(name)) as redis:
+        with nodes_on(Path(name), (Path(name) / "bucket").as_uri(), redis, _SETTINGS) as cluster:
+            yield cluster
+
+
+@contextmanager
+def nodes_on(
+    folder: Path, bucket: str, redis: str, settings: Mapping[str, str], count: int = _NODES
+) -> Iterator[ThreeNodes]:
+    """Nodes on the URLs of a bucket and a Redis; their data folders are made in `folder`."""
+    options = ["--bucket", bucket, "--redis", redis]
+    options += [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    nodes = [CauceProcess(folder / f"node-{number}", options=options, command="node") for number in range(count)]
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cauce-")))
-        redis = stack.enter_context(shared_redis(folder))
-        options = ["--bucket", (folder / "bucket").as_uri(), "--redis", redis]
-        options += [word for name, value in _SETTINGS.items() for word in ("--set", f"{name}={value}")]
-        nodes = [CauceProcess(folder / f"node-{number}", options=options, command="node") for number in range(_NODES)]
         for node in nodes:
             stack.enter_context(node)
         yield ThreeNodes(nodes)
@@ -112,11 +125,16 @@ def three_nodes() -> Iterator[ThreeNodes]:
 class SteadyProducer:
     """Produces numbered records all the time, and keeps every one that was acknowledged with acks=all."""
 
-    def __init__(self, bootstrap: str, topic: str) -> None:
+    def __init__(self, bootstrap: str, topic: str, pause_seconds: float = 0.002, **options: Any) -> None:
+        """`options`: of librdkafka, with __ for dots."""
         self.acknowledged: dict[tuple[int, int], bytes] = {}  # (partition, offset) → value
         self.refused: list[KafkaError] = []
         self._topic = topic
-        self._producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5})
+        self._pause_seconds = pause_seconds
+        given = {name.replace("__", "."): value for name, value in options.items()}
+        self._producer = Producer(
+            {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5, "log_level": 0, **given}
+        )
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -125,19 +143,35 @@ class SteadyProducer:
         goal = len(self.acknowledged) + count
         eventually(f"{count} more records are acknowledged", lambda: len(self.acknowledged) >= goal)
 
+    def await_each(self, partitions: Iterable[int]) -> None:
+        """Wait until a further record was acknowledged in each of these partitions."""
+        before, wanted = set(self.acknowledged), set(partitions)
+
+        def go_on() -> bool:
+            return wanted <= {partition for partition, _ in self.acknowledged.copy().keys() - before}
+
+        eventually(f"something is acknowledged in {len(wanted)} partitions", go_on)
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        left = self._stop()
+        assert error is not None or left == 0
+
+    def stop(self) -> None:
+        """Produce no more, and wait for what is under way."""
+        assert self._stop() == 0
+
+    def _stop(self) -> int:
         self._end.set()
         self._thread.join()
-        left = self._producer.flush(_WAIT_SECONDS)
-        assert error is not None or left == 0
+        return self._producer.flush(_WAIT_SECONDS)
 
     def _run(self) -> None:
         number = 0
-        while not self._end.wait(0.002):
+        while not self._end.wait(self._pause_seconds):
             value = b"%08d" % number
             self._producer.produce(self._topic, value, key=value, on_delivery=self._delivered)
             self._producer.poll(0)
@@ -155,7 +189,8 @@ class GroupMember:
 
     def __init__(self, bootstrap: str, group: str, topic: str) -> None:
         self.got: dict[tuple[int, int], bytes] = {}
-        settings = {"group.id": group, "auto.offset.reset": "earliest", "auto.commit.interval.ms": 200}
+        settings: dict[str, Any] = {"group.id": group, "auto.offset.reset": "earliest", "log_level": 0}
+        settings["auto.commit.interval.ms"] = 200
         self._consumer = Consumer({"bootstrap.servers": bootstrap, **settings})
         self._consumer.subscribe([topic])
         self._end = threading.Event()

@@ -23,6 +23,10 @@ def test_the_life_of_a_topic(cauce_bootstrap: str) -> None:
     assert (configs["cleanup.policy"]["value"], configs["cleanup.policy"]["own"]) == ("compact,delete", True)
     assert (configs["retention.ms"]["value"], configs["retention.ms"]["own"]) == ("604800000", False)
     assert configs["retention.ms"]["documentation"]
+    assert (configs["cauce.durability"]["value"], configs["cauce.durability"]["own"]) == ("wal", False)
+    assert "synced on its leader's disk" in described["promises"]
+    runs("topic", "alter", "cli-life", "-c", "cauce.durability=object", *at)
+    assert "is in the bucket" in runs("topic", "describe", "cli-life", "--json", *at).json["promises"]
     assert runs("topic", "delete", "cli-life", "--yes", "--json", *at).json == {"topic": "cli-life", "deleted": True}
     assert "there is no topic 'cli-life'" in fails("topic", "describe", "cli-life", *at)
 
@@ -35,6 +39,7 @@ def test_tables_are_for_people(cauce_bootstrap: str) -> None:
     assert any(line.split()[:2] == ["cli-table", "1"] for line in listed)
     described = works("topic", "describe", "cli-table", *at).lines
     assert described[0].startswith("topic cli-table, id ")
+    assert described[1].startswith("durability wal: what is acknowledged with acks=all is synced")
     assert ["0", "1", "0", "0", "0"] in [line.split() for line in described]
     assert ["retention.ms", "604800000"] in [line.split() for line in described]
 

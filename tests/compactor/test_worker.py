@@ -20,8 +20,9 @@ from infra.cluster.manifest_record import ManifestRecord
 from infra.cluster.records import TopicRecord
 from infra.cluster.state import ClusterState
 from infra.errors import Unavailable
-from infra.partition import PartitionId
+from infra.partition import PartitionId, SessionId
 from infra.topic_config import topic_settings
+from infra.view.port import FORMATS, LiveSession
 from tests.compactor.bucket import Written, compaction_of, expected, in_loop, plain, written
 from tests.compactor.parts import PARTITION, TOPIC
 
@@ -227,6 +228,29 @@ async def test_a_chore_that_waits_out_an_outage_is_no_error(caplog: pytest.LogCa
             await until(lambda: done >= 5)
         told = [row for row in caplog.records if row.name == "compactor.worker"]
         assert [(row.levelname, row.exc_info is None) for row in told] == [("WARNING", True), ("ERROR", False)]
+
+
+@in_loop
+async def test_while_a_node_of_an_earlier_release_is_there_nothing_is_done() -> None:
+    async with written() as cluster:
+        await cluster.write(5)
+        await cluster.view.register(_node(1), 60_000)
+        await cluster.view.register(_node(2, formats=1), 60_000)
+        replacer = Replacer(cluster.ledger, cluster.view)
+        step, swept = Noted(replacer), list[int]()
+
+        async def sweep() -> None:
+            swept.append(1)
+
+        async with working(cluster, replacer, [step], chores=[Chore("sweep", 0.01, sweep)]) as state:
+            assert state.behind() == [2]
+            await asyncio.sleep(0.2)  # many intervals: nothing tells that nothing was done
+        assert not step.seen
+        assert not swept
+
+
+def _node(node_id: int, formats: int = FORMATS) -> LiveSession:
+    return LiveSession(SessionId(node_id, 0), {}, None, frozenset({"ingest", "compactor"}), formats)
 
 
 async def _compacted(cluster: Written, partition: PartitionId) -> None:

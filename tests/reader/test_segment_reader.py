@@ -180,12 +180,13 @@ def damages(body: bytes, batch: bytes) -> list[bytes]:
         body[: at + 8] + body[-(len(body) - at - 200) :],  # bytes are missing before the footer
         body[: at + 7] + other + body[at + 8 :],  # another base offset
         body[: at + 11] + b"\xff" + body[at + 12 :],  # another length
+        body[: at + 99] + bytes([batch[99] ^ 1]) + body[at + 100 :],  # one bit of a record
         body[: index + 20] + b"!" + body[index + 21 :],  # a broken footer
         body[:-8] + b"\xff\xff\xff\x7f" + body[-4:],  # a footer longer than the object
     ]
 
 
-@pytest.mark.parametrize("damage", range(7))
+@pytest.mark.parametrize("damage", range(8))
 @pytest.mark.parametrize("block_bytes", [256, 1 << 20])
 def test_broken_segments_give_no_batches(damage: int, block_bytes: int) -> None:
     async def body(world: World) -> None:

@@ -1,7 +1,8 @@
-"""`python -m tests.simulation --seeds A-B`: run seeds, one after another, and remember which were run.
+"""`python -m tests.simulation --seeds A-B`: run seeds, and remember which were run.
 
     --durability object|wal|mixed   of the topics (mixed: one of each)
     --results FILE                  a JSON line for each seed; seeds that it has for this code are not run again
+    --processes N                   so many seeds at a time, each in a process of its own (1)
     --trace                         one seed: print every event, and what the nodes log
 
 The last line goes into docs/reliability/simulation.md.
@@ -13,13 +14,17 @@ import json
 import logging
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from time import process_time
 from typing import Any
 
-from tests.simulation.run import Durability, Result, simulate
+from tests.simulation.run import Durability, simulate
 
 _FOLDER = Path(__file__).parents[2]
+_SEEDS_A_PROCESS = 200  # so that what a run leaves behind does not grow for ever
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", required=True, help="A-B, or one seed")
     parser.add_argument("--durability", choices=("object", "wal", "mixed"), default="mixed")
     parser.add_argument("--results", type=Path)
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--trace", action="store_true")
     given = parser.parse_args(arguments)
     first, _, last = given.seeds.partition("-")
@@ -37,30 +43,37 @@ def main(arguments: list[str] | None = None) -> int:
         logging.basicConfig(level=logging.INFO, format="    %(name)s: %(message)s", stream=sys.stdout)
     else:
         logging.disable(logging.CRITICAL)
-    return run(seeds, given.durability, given.results, print if given.trace else None)
+    return run(seeds, given.durability, given.results, given.processes, print if given.trace else None)
 
 
-def run(seeds: range, durability: Durability, results: Path | None, tell: Any = None) -> int:
+def run(seeds: range, durability: Durability, results: Path | None, processes: int = 1, tell: Any = None) -> int:
     """Run what `results` does not have; say what failed at once, and everything together at the end."""
     code = commit()
     rows = _read(results, code, durability)
     done = {row["seed"] for row in rows}
-    for seed in seeds:
-        if seed in done:
-            continue
-        row = _row(simulate(seed, durability, tell=tell), code)
+    for ran in _each([seed for seed in seeds if seed not in done], durability, processes, tell):
+        row = {"commit": code, **ran}
         rows.append(row)
         if row["findings"]:
-            print(f"seed {seed} ({durability}) failed:", *row["findings"][:10], sep="\n    ", flush=True)
+            print(f"seed {row['seed']} ({durability}) failed:", *row["findings"][:10], sep="\n    ", flush=True)
         if results is not None:
             with results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
     mine = [row for row in rows if row["seed"] in seeds]
-    failed = [row["seed"] for row in mine if row["findings"]]
+    failed = sorted(row["seed"] for row in mine if row["findings"])
     print(line(mine, code, durability, seeds))
     if failed:
         print(f"failed: {failed}")
     return 1 if failed else 0
+
+
+def _each(seeds: list[int], durability: Durability, processes: int, tell: Any) -> Iterator[dict[str, Any]]:
+    """A row for each, in the order in which they end."""
+    if processes == 1:
+        yield from (_row(seed, durability, tell) for seed in seeds)
+        return
+    with get_context("fork").Pool(processes, maxtasksperchild=_SEEDS_A_PROCESS) as pool:
+        yield from pool.imap_unordered(partial(_row, durability=durability), seeds)
 
 
 def line(rows: list[dict[str, Any]], code: str, durability: str, seeds: range) -> str:
@@ -87,9 +100,10 @@ def commit() -> str:
     return git("rev-parse", "--short=10", "HEAD").strip() + ("+" if changed.strip() else "")
 
 
-def _row(result: Result, code: str) -> dict[str, Any]:
+def _row(seed: int, durability: Durability, tell: Any = None) -> dict[str, Any]:
+    began = process_time()
+    result = simulate(seed, durability, tell=tell)
     return {
-        "commit": code,
         "seed": result.seed,
         "durability": result.durability,
         "digest": result.digest,
@@ -98,7 +112,7 @@ def _row(result: Result, code: str) -> dict[str, Any]:
         "ambiguous": result.ambiguous,
         "polled": result.polled,
         "effects": result.effects,
-        "cpu_seconds": round(process_time(), 2),
+        "cpu_seconds": round(process_time() - began, 2),
     }
 
 

@@ -5,7 +5,6 @@ What a dead node had sent may land long after its death.
 """
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -54,14 +53,13 @@ class BucketClient:
 
     async def create(self, key: str, body: Buffer | Sequence[Buffer]) -> None:
         payload = b"".join(buffers_of(body))
-        digest = hashlib.sha256(payload).digest()
         known, writer = self._unsettled.pop(key, (b"", ""))
-        if known != digest:
+        if known != payload or not writer:
             writer = self._clock.token()
         try:
             await self._try(f"create {key}", lambda: self._bucket.put(key, payload, writer))
         except (Unavailable, asyncio.CancelledError):
-            self._unsettled[key] = (digest, writer)
+            self._unsettled[key] = (payload, writer)
             raise
 
     async def get(self, key: str) -> bytes:

@@ -106,7 +106,10 @@ class Cluster:
         result = await answered
         door.waiting.pop(answered, None)
         if isinstance(result, Exception):
-            raise result
+            try:
+                raise result
+            finally:
+                del result  # or it would hold itself, by this frame
         return result
 
 

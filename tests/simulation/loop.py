@@ -3,18 +3,45 @@
 Time stands still while anything is ready, and jumps to the next timer when nothing is. What asyncio promises stays: the
 callbacks of one process run in the order in which they became ready. Which process goes next is drawn. There are no
 threads: what is given to an executor runs in one go, at a drawn moment later. It knows nothing of Cauce.
+
+A run is tens of thousands of callbacks, most of which do little: what the loop spends on each is a good part of it all.
 """
 
 import asyncio
-import heapq
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, ContextVar, copy_context
+from heapq import heappop, heappush
 from random import Random
 from typing import Any
 
 _MOST_EXECUTOR_SECONDS = 0.004
 _PRUNE_EVERY = 4096  # tasks
+
+
+class Callback:
+    """What is to run, once it is ready or its time has come: all that asyncio uses of its handles."""
+
+    __slots__ = ("args", "callback", "context", "due")
+
+    def __init__(self, callback: Callable[..., Any], args: tuple[Any, ...], context: Context, due: float) -> None:
+        self.callback: Callable[..., Any] | None = callback
+        self.args = args
+        self.context = context
+        self.due = due
+
+    def when(self) -> float:
+        """Of a timer."""
+        return self.due
+
+    def cancel(self) -> None:
+        """It is passed over when its turn comes."""
+        self.callback = None
+        self.args = ()
+
+    def cancelled(self) -> bool:
+        """Whether it was."""
+        return self.callback is None
 
 
 class Process:
@@ -24,7 +51,7 @@ class Process:
         self.name = name
         self.alive = True
         self.paused = False
-        self.ready: deque[asyncio.Handle] = deque()
+        self.ready: deque[Callback] = deque()
         self._loop = loop
         self.context = copy_context()
         self.context.run(_PROCESS.set, self)
@@ -64,29 +91,21 @@ def current_process() -> Process:
 class SeedTask(asyncio.Task[Any]):
     """A task whose place in a set depends on the run alone, not on its address."""
 
-    def __init__(self, *arguments: Any, number: int, **options: Any) -> None:
-        self._number = number
-        super().__init__(*arguments, **options)
+    def __init__(self, work: Any, loop: "VirtualLoop", name: str, context: Context | None, number: int) -> None:
+        self._number = number  # it is asked for at once
+        super().__init__(work, loop=loop, name=name, context=context)
 
     def __hash__(self) -> int:
         return self._number
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
 
 
 class SeedFuture(asyncio.Future[Any]):
     """The same for a future."""
 
-    def __init__(self, *, number: int, loop: asyncio.AbstractEventLoop) -> None:
-        self._number = number
-        super().__init__(loop=loop)
+    number: int
 
     def __hash__(self) -> int:
-        return self._number
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
+        return self.number
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
@@ -98,7 +117,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._random = random
         self._now = 0.0
         self._numbers = 0
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._timers: list[tuple[float, int, Callback]] = []
         self._runnable: list[Process] = []  # alive, not paused, with something ready; in no order that matters
         self._tasks: dict[SeedTask, None] = {}
         self._closed = False
@@ -111,39 +130,44 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         task = self.world.spawn(future, "main")
         asyncio._set_running_loop(self)
         try:
-            while not task.done():
-                self._step()
+            self._run_until(task)
         finally:
             asyncio._set_running_loop(None)
         return task.result()
 
-    def _step(self) -> None:
-        while not self._runnable:
-            self._jump()
-        at = self._random.randrange(len(self._runnable)) if len(self._runnable) > 1 else 0
-        process = self._runnable[at]
-        handle = process.ready.popleft()
-        if not process.ready:
-            self._runnable[at] = self._runnable[-1]
-            self._runnable.pop()
-        if not handle.cancelled():
-            self.steps += 1
-            handle._run()
+    def _run_until(self, task: SeedTask) -> None:
+        runnable, below = self._runnable, self._random.random
+        steps = self.steps
+        while not task.done():
+            while not runnable:
+                self._jump()
+            at = int(below() * len(runnable)) if len(runnable) > 1 else 0
+            process = runnable[at]
+            one = process.ready.popleft()
+            if not process.ready:
+                runnable[at] = runnable[-1]
+                runnable.pop()
+            if one.callback is not None:
+                self.steps = steps = steps + 1
+                try:
+                    one.context.run(one.callback, *one.args)
+                except Exception as error:  # noqa: BLE001  as asyncio does: the loop goes on, and the run fails at its end
+                    self.call_exception_handler({"message": f"in {one.callback}", "exception": error})
 
     def _jump(self) -> None:
-        if not self._timers:
+        timers = self._timers
+        if not timers:
             raise RuntimeError("nothing is ready and nothing will be: the run waits for ever")
-        self._now = max(self._now, self._timers[0][0])
-        while self._timers and self._timers[0][0] <= self._now:
-            timer = heapq.heappop(self._timers)[2]
-            timer._scheduled = False  # type: ignore[attr-defined]
-            if not timer.cancelled():
+        now = self._now = max(self._now, timers[0][0])
+        while timers and timers[0][0] <= now:
+            timer = heappop(timers)[2]
+            if timer.callback is not None:
                 self._enqueue(timer)
 
-    def _enqueue(self, handle: asyncio.Handle) -> None:
-        process: Process = handle._context.get(_PROCESS, self.world)  # type: ignore[attr-defined]
+    def _enqueue(self, one: Callback) -> None:
+        process = one.context.get(_PROCESS) or self.world
         if process.alive:
-            process.ready.append(handle)
+            process.ready.append(one)
             if len(process.ready) == 1 and not process.paused:
                 self._runnable.append(process)
 
@@ -162,35 +186,37 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def time(self) -> float:
         return self._now
 
-    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
-        self._enqueue(handle)
-        return handle
-
-    def call_soon_threadsafe(
+    def call_soon(  # type: ignore[override]
         self, callback: Callable[..., Any], *args: Any, context: Context | None = None
-    ) -> asyncio.Handle:
-        return self.call_soon(callback, *args, context=context)
+    ) -> Callback:
+        one = Callback(callback, args, copy_context() if context is None else context, 0.0)
+        self._enqueue(one)
+        return one
 
-    def call_later(
+    call_soon_threadsafe = call_soon  # type: ignore[assignment]
+
+    def call_later(  # type: ignore[override]
         self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
-    ) -> asyncio.TimerHandle:
-        return self.call_at(self._now + delay, callback, *args, context=context)
-
-    def call_at(
-        self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
-    ) -> asyncio.TimerHandle:
-        timer = asyncio.TimerHandle(when, callback, args, self, context)
+    ) -> Callback:
+        due = self._now + delay
+        timer = Callback(callback, args, copy_context() if context is None else context, due)
         self._numbers += 1
-        heapq.heappush(self._timers, (when, self._numbers, timer))
+        heappush(self._timers, (due, self._numbers, timer))
         return timer
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        return  # it is passed over when it is due
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> Callback:
+        timer = Callback(callback, args, copy_context() if context is None else context, when)
+        self._numbers += 1
+        heappush(self._timers, (when, self._numbers, timer))
+        return timer
 
     def create_future(self) -> SeedFuture:
         self._numbers += 1
-        return SeedFuture(number=self._numbers, loop=self)
+        future = SeedFuture(loop=self)
+        future.number = self._numbers
+        return future
 
     def create_task(  # type: ignore[override]
         self,
@@ -200,7 +226,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         context: Any = None,
     ) -> SeedTask:
         self._numbers += 1
-        task = SeedTask(coro, loop=self, name=name or "", context=context, number=self._numbers)
+        task = SeedTask(coro, self, name or "task", context, self._numbers)
         self._tasks[task] = None  # what a killed process leaves must not be collected: its `finally` would run
         if len(self._tasks) > _PRUNE_EVERY:
             self._tasks = {task: None for task in self._tasks if not task.done()}

@@ -4,15 +4,16 @@ A request and its answer are two messages. The one that asks may die, or lose pa
 then happens all the same. Nothing here knows what is asked.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from hashlib import blake2b
+from math import log
 from random import Random
+from types import CoroutineType
 from typing import Any, TypeVar
 
 from infra.errors import Unavailable
-from tests.simulation.loop import Process, VirtualLoop, current_process
+from tests.simulation.loop import VirtualLoop, current_process
 
 Answer = TypeVar("Answer")
 
@@ -88,7 +89,8 @@ class Network:
         """Until it has happened."""
         self._ambushes.append(ambush)
 
-    def _spring(self, asker: str, to: str, what: str, *, after: bool) -> None:
+    def spring(self, asker: str, to: str, what: str, *, after: bool) -> None:
+        """Whatever waits for this message."""
         for ambush in self._ambushes:
             if ambush.after == after and ambush.name in (asker, to) and ambush.word in what:
                 ambush.passes -= 1
@@ -119,7 +121,10 @@ class Network:
 
     def weather_of(self, name: str) -> Weather:
         """Of a service, or of a node as a server."""
-        return self.weather.setdefault(name, Weather())
+        found = self.weather.get(name)
+        if found is None:
+            found = self.weather[name] = Weather()
+        return found
 
     async def ask(
         self, to: str, what: str, effect: Callable[[], Awaitable[Answer] | Answer], seconds: float, lag: float = 0.0
@@ -129,70 +134,131 @@ class Network:
         `effect` runs there, where the request arrives; what it answers or raises (a `CauceError`) comes back. When it
         is a coroutine it runs in the world. Raises `Unavailable` when no answer comes within so many seconds.
         """
-        asker = current_process()
         weather, draw = self.weather_of(to), self._random.random
-        answer: asyncio.Future[Answer] = self._loop.create_future()
-        there = self._random.expovariate(1 / weather.latency_seconds) + lag
-        if draw() < weather.late:
+        there = self.delay(to) + lag
+        if weather.late and draw() < weather.late:
             there += self._random.uniform(0, weather.late_seconds)
             self.count(f"{to}: late")
-        lost_before, lost_after = draw() < weather.lost_before, draw() < weather.lost_after
-        refused = draw() < weather.refused
-
-        def arrive() -> None:
-            if lost_before or frozenset((asker.name, to)) in self._cuts:
-                self.count(f"{to}: request lost")
-                return
-            if self.weather_of(to).down or refused:
-                self.count(f"{to}: refused")
-                self._send(to, asker, answer, Unavailable(f"{to} is not there for {what}"), lost=False)
-                return
-            self.trace.note(f"{asker.name} → {to}: {what}")
-            self._spring(asker.name, to, what, after=False)
-            try:
-                happened: Any = effect()
-            except Exception as error:  # noqa: BLE001  it travels to the asker
-                happened = error
-            if asyncio.iscoroutine(happened):
-                self._loop.world.spawn(finish(happened))
-            else:
-                answered(happened)
-
-        def answered(result: Any) -> None:
-            self._send(to, asker, answer, result, lost=lost_after)
-            self._spring(asker.name, to, what, after=True)
-
-        async def finish(work: Coroutine[Any, Any, Answer]) -> None:
-            try:
-                result: Any = await work
-            except Exception as error:  # noqa: BLE001  it travels to the asker
-                result = error
-            answered(result)
-
-        def give_up() -> None:
-            if not answer.done():
-                answer.set_exception(Unavailable(f"{to} did not answer {what} in {seconds:g} s"))
-
-        world = self._loop.world.context
-        self._loop.call_later(there, arrive, context=world)
-        patience = self._loop.call_later(seconds, give_up, context=world)
+        request = _Request(self, self._loop, to, what, effect, seconds)
+        request.lost_before = weather.lost_before > 0 and draw() < weather.lost_before
+        request.lost_after = weather.lost_after > 0 and draw() < weather.lost_after
+        request.refused = weather.refused > 0 and draw() < weather.refused
+        self._loop.call_later(there, request.arrive, context=self._loop.world.context)
+        if there > seconds:
+            request.without_answer()
         try:
-            return await answer
+            return await request.answer  # type: ignore[no-any-return]
         finally:
-            patience.cancel()
+            request.forget()
 
-    def _send(self, to: str, asker: Process, answer: "asyncio.Future[Any]", result: Any, *, lost: bool) -> None:
-        if lost:
-            self.count(f"{to}: answer lost")
+    def delay(self, name: str) -> float:
+        """How long a message to or from it takes this time: mostly less than the average, at times far more."""
+        return -log(1.0 - self._random.random()) * self.weather_of(name).latency_seconds
+
+    def is_cut(self, one: str, other: str) -> bool:
+        """Whether nothing passes between the two."""
+        return bool(self._cuts) and frozenset((one, other)) in self._cuts
+
+
+class _Request:
+    """One request on its way, there and back. Its asker's patience needs a timer only when no answer is certain to come
+    before it ends."""
+
+    __slots__ = (
+        "_asker",
+        "_deadline",
+        "_effect",
+        "_loop",
+        "_network",
+        "_seconds",
+        "_to",
+        "_what",
+        "answer",
+        "lost_after",
+        "lost_before",
+        "refused",
+    )
+
+    def __init__(
+        self, network: Network, loop: VirtualLoop, to: str, what: str, effect: Callable[[], Any], seconds: float
+    ) -> None:
+        self.answer: Any = loop.create_future()
+        self.lost_before = self.lost_after = self.refused = False
+        self._network = network
+        self._loop = loop
+        self._asker = current_process().name
+        self._to = to
+        self._what = what
+        self._effect = effect
+        self._seconds = seconds
+        self._deadline = loop.time() + seconds
+
+    def forget(self) -> None:
+        """Nobody waits any more. An answer that failed would hold itself, by the frames of its traceback."""
+        self.answer = None
+
+    def without_answer(self) -> None:
+        """The asker may have to give up by itself."""
+        self._loop.call_at(self._deadline, self._give_up, context=self._loop.world.context)
+
+    def _give_up(self) -> None:
+        if self._is_open():
+            self.answer.set_exception(Unavailable(f"{self._to} did not answer {self._what} in {self._seconds:g} s"))
+
+    def _is_open(self) -> bool:
+        return self.answer is not None and not self.answer.done()
+
+    def arrive(self) -> None:
+        """It is there: have it happen."""
+        network, asker, to, what = self._network, self._asker, self._to, self._what
+        if self.lost_before or network.is_cut(asker, to):
+            network.count(f"{to}: request lost")
+            self.without_answer()
             return
+        if self.refused or network.weather_of(to).down:
+            network.count(f"{to}: refused")
+            self._send(Unavailable(f"{to} is not there for {what}"), lost=False)
+            return
+        network.trace.note(f"{asker} → {to}: {what}")
+        network.spring(asker, to, what, after=False)
+        try:
+            happened: Any = self._effect()
+        except Exception as error:  # noqa: BLE001  it travels to the asker
+            self._answered(error)
+            return
+        if isinstance(happened, CoroutineType):
+            self.without_answer()
+            self._loop.world.spawn(self._finish(happened))
+        else:
+            self._answered(happened)
 
-        def arrive() -> None:
-            if answer.done() or frozenset((asker.name, to)) in self._cuts:
-                return
-            if isinstance(result, Exception):
-                answer.set_exception(result)
-            else:
-                answer.set_result(result)
+    async def _finish(self, work: Coroutine[Any, Any, Any]) -> None:
+        try:
+            result = await work
+        except Exception as error:  # noqa: BLE001  it travels to the asker
+            self._answered(error)
+        else:
+            self._answered(result)
 
-        back = self._random.expovariate(1 / self.weather_of(to).latency_seconds)
-        self._loop.call_later(back, arrive, context=self._loop.world.context)
+    def _answered(self, result: Any) -> None:
+        self._send(result, lost=self.lost_after)
+        self._network.spring(self._asker, self._to, self._what, after=True)
+
+    def _send(self, result: Any, *, lost: bool) -> None:
+        back = self._loop.time() + self._network.delay(self._to)
+        if lost:
+            self._network.count(f"{self._to}: answer lost")
+        if lost or back > self._deadline:
+            self.without_answer()
+        if not lost:
+            self._loop.call_at(back, self._come_back, result, context=self._loop.world.context)
+
+    def _come_back(self, result: Any) -> None:
+        if not self._is_open():
+            return
+        if self._network.is_cut(self._asker, self._to):
+            self.without_answer()
+        elif isinstance(result, Exception):
+            self.answer.set_exception(result)
+        else:
+            self.answer.set_result(result)

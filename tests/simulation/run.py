@@ -17,6 +17,7 @@ from tests.checker.history import Operation, Partition
 from tests.simulation.clients import Admin, Client, Consumer, History, Producer
 from tests.simulation.cluster import GRACE_SECONDS, Cluster
 from tests.simulation.faults import Faults
+from tests.simulation.footers import parsed_once
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import Trace
 from tests.simulation.nodes import CompactorNode, IngestNode, ReaderNode, SimNode
@@ -60,7 +61,7 @@ def simulate(
     loop = VirtualLoop(Random(f"{seed}/order"))
     trace = Trace(loop, tell)
     try:
-        with tempfile.TemporaryDirectory(prefix="simulation-") as folder:
+        with tempfile.TemporaryDirectory(prefix="simulation-") as folder, parsed_once():
             whole = Run(loop, f"{seed}/{durability}", durability, Path(folder), trace, fault_seconds).whole(seed)
             return loop.run_until_complete(whole)  # type: ignore[no-any-return]
     finally:

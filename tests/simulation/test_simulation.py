@@ -1,12 +1,15 @@
 """The simulation as part of the suite: a few seeds, the same trace twice, and the rules of its loop."""
 
+import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.checker.history import Operation, Poll, Send
 from tests.planted import names
+from tests.simulation.__main__ import run
 from tests.simulation.planted import until_found
 from tests.simulation.run import Durability, simulate
 from tests.simulation.verdict import judge
@@ -33,6 +36,14 @@ def test_a_seed_replays_exactly() -> None:
     once, again = (simulate(1004, fault_seconds=SHORT_SECONDS) for _ in range(2))
     assert (once.digest, once.events, once.operations) == (again.digest, again.events, again.operations)
     assert once.digest != simulate(1005, fault_seconds=SHORT_SECONDS).digest
+
+
+def test_a_seed_does_the_same_in_a_process_of_its_own(tmp_path: Path) -> None:
+    results = tmp_path / "results.jsonl"
+    assert run(range(1006, 1008), "object", results, processes=2) == 0
+    rows = {row["seed"]: row for row in map(json.loads, results.read_text(encoding="utf-8").splitlines())}
+    assert sorted(rows) == [1006, 1007]
+    assert rows[1006]["digest"] == simulate(1006, "object").digest
 
 
 def test_a_planted_bug_is_found() -> None:

@@ -56,9 +56,13 @@ def _kafkajs(folder: Path) -> list[str]:
 PEERS = [Peer("java", "4.3.0", _java), Peer("kafkajs", "2.2.4", _kafkajs)]
 
 
-def run_suite(command: list[str], bootstrap: str) -> Iterator[tuple[str, str, str]]:
-    """(case, pass or fail, why) of every case that the suite has."""
-    done = subprocess.run([*command, bootstrap], capture_output=True, text=True, timeout=_SUITE_SECONDS)
+def run_suite(command: list[str], bootstrap: str, nodes: int = 1, stage: str = "") -> Iterator[tuple[str, str, str]]:
+    """(case, pass or fail, why) of every case that the suite has, on a cluster of so many nodes.
+
+    `stage` keeps the names of topics apart from those of an earlier run on the same cluster.
+    """
+    words = [bootstrap, str(nodes), *([stage] if stage else [])]
+    done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=_SUITE_SECONDS)
     for line in done.stdout.splitlines():
         case, outcome, *why = line.split("\t")
         yield case, outcome, " ".join(why)

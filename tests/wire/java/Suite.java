@@ -18,10 +18,12 @@ public class Suite {
 
     static final long WAIT_MS = 45_000;
     static String bootstrap;
+    static int nodes;
     static Admin admin;
 
     public static void main(String[] words) throws Exception {
         bootstrap = words[0];
+        nodes = words.length > 1 ? Integer.parseInt(words[1]) : 1;
         Map<String, Object> options = new HashMap<>();
         options.put("bootstrap.servers", bootstrap);
         admin = Admin.create(options);
@@ -29,7 +31,7 @@ public class Suite {
         for (Map.Entry<String, Case> one : cases.entrySet()) {
             String result;
             try {
-                one.getValue().run(one.getKey().replace('_', '-') + ".java");
+                one.getValue().run(one.getKey().replace('_', '-') + ".java" + (words.length > 2 ? "." + words[2] : ""));
                 result = "pass";
             } catch (Throwable trouble) {
                 result = "fail\t" + String.valueOf(trouble).replaceAll("\\s+", " ");
@@ -90,7 +92,7 @@ public class Suite {
         cases.put("admin_fewer_partitions", topic -> { create(topic, 3, Map.of()); refused(InvalidPartitionsException.class, () -> admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(2))).all().get()); });
         cases.put("admin_topic_configs", Suite::topicConfigs);
         cases.put("admin_broker_configs", topic -> check(config(ConfigResource.Type.BROKER, String.valueOf(admin.describeCluster().nodes().get().iterator().next().id())).get("num.partitions") != null, "num.partitions"));
-        cases.put("admin_nodes", topic -> equal(1, admin.describeCluster().nodes().get().size()));
+        cases.put("admin_nodes", topic -> equal(nodes, admin.describeCluster().nodes().get().size()));
         return cases;
     }
 

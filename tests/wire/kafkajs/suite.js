@@ -4,7 +4,8 @@ const assert = require("node:assert");
 const crypto = require("node:crypto");
 
 const WAIT_MS = 45000;
-const kafka = new Kafka({ brokers: [process.argv[2]], clientId: "suite", logLevel: logLevel.NOTHING });
+const [bootstrap, nodes = "1", stage = ""] = process.argv.slice(2);
+const kafka = new Kafka({ brokers: bootstrap.split(","), clientId: "suite", logLevel: logLevel.NOTHING });
 const admin = kafka.admin();
 const bytes = (text) => (text === null ? null : Buffer.from(text));
 const numbered = (count, size) =>
@@ -235,12 +236,12 @@ const cases = {
     const { resources } = await admin.describeConfigs({ resources: [{ type: 2, name: topic }], includeSynonyms: false });
     assert.equal(resources[0].configEntries.find((one) => one.configName === "retention.ms").configValue, "3600000");
   },
-  admin_nodes: async () => assert.equal((await admin.describeCluster()).brokers.length, 1),
+  admin_nodes: async () => assert.equal((await admin.describeCluster()).brokers.length, Number(nodes)),
 };
 
 async function runCase(name, run) {
   try {
-    await run(`${name.replaceAll("_", "-")}.kafkajs`);
+    await run(`${name.replaceAll("_", "-")}.kafkajs${stage && `.${stage}`}`);
     console.log(`${name}\tpass`);
   } catch (error) {
     console.log(`${name}\tfail\t${String(error).replace(/\s+/g, " ")}`);

@@ -1,0 +1,128 @@
+"""The clients of `tests.chaos.takeovers`: one producer that never pauses, one consumer that follows, a last poll."""
+
+import itertools
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, Producer, TopicPartition
+
+from tests.chaos.readers import consumer_of, take
+from tests.chaos.score import Diary, Recovery, Score
+from tests.checker.history import Operation, Partition, Send
+
+_ANSWER_SECONDS = 120.0
+
+
+class SteadyWriter(threading.Thread):
+    """Unique values with acks=all to one partition after the other, each an operation of its own."""
+
+    def __init__(self, bootstrap: str, places: Sequence[Partition], score: Score, rate: float) -> None:
+        """`rate`: records a second."""
+        super().__init__(name="writer", daemon=True)
+        self._score = score
+        self._places = itertools.cycle(places)
+        self._rate = rate
+        self._diary = Diary(score)
+        self._waits: dict[Partition, float] = {}
+        self._watches: list[Recovery] = []
+        self._lock = threading.Lock()
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "log_level": 0,
+                "enable.idempotence": True,
+                "linger.ms": 0,
+                "message.timeout.ms": 0,
+                "reconnect.backoff.max.ms": 500,
+                "error_cb": self._on_error,
+            }
+        )
+
+    def run(self) -> None:
+        """Until the run stops; then until every record has its answer."""
+        began = time.monotonic()
+        for number in itertools.count(1):
+            if self._score.stopping.is_set():
+                break
+            self._send(next(self._places))
+            while (wait := began + number / self._rate - time.monotonic()) > 0:
+                self._producer.poll(wait)
+        if left := self._producer.flush(_ANSWER_SECONDS):
+            self._score.fail(f"{left} records never got their answer")
+
+    def watch(self) -> Recovery:
+        """Tell from now on, until the next call, when something that was sent from now on is acknowledged first."""
+        recovery = Recovery(time.monotonic())
+        self._watches = [recovery]
+        return recovery
+
+    def take_waits(self) -> dict[Partition, float]:
+        """How long the slowest record of each partition waited for its acknowledgement, in seconds; then anew."""
+        with self._lock:
+            waits, self._waits = self._waits, {}
+            return waits
+
+    def _send(self, place: Partition) -> None:
+        value, index, began = self._score.new_value(), self._diary.next_index(), time.monotonic()
+
+        def done(error: Any, message: Any) -> None:
+            ended = time.monotonic()
+            if error is not None:
+                self._score.add(f"told {error.name()}")
+            offset = None if error is not None else message.offset()
+            status = "info" if error is not None else "ok"
+            sends = (Send(place, value, offset),)
+            self._diary.write(Operation(self._diary.process, index, "send", status, sends, began=began, ended=ended))
+            with self._lock:
+                self._waits[place] = max(self._waits.get(place, 0.0), ended - began)
+            for watch in self._watches:
+                if error is None and began >= watch.since:
+                    watch.acknowledged.setdefault(place, ended - watch.since)
+
+        self._producer.produce(place[0], b"%d:" % value + b"x" * 100, partition=place[1], on_delivery=done)
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            self._score.fail(f"the producer was told of a fatal error: {error}")
+
+
+class Follower(threading.Thread):
+    """Reads along, from the beginning."""
+
+    def __init__(self, bootstrap: str, places: Sequence[Partition], score: Score) -> None:
+        super().__init__(name="follower", daemon=True)
+        self._brokers = bootstrap
+        self._places = places
+        self._score = score
+
+    def run(self) -> None:
+        """Until nothing more is to be read."""
+        read_from_beginning(self._brokers, self._places, self._score, until=self._score.read.is_set)
+
+
+def read_to_end(bootstrap: str, places: Sequence[Partition], score: Score) -> None:
+    """The last poll: everything, from the beginning to the end of every partition."""
+    ended: set[Partition] = set()
+    deadline = time.monotonic() + _ANSWER_SECONDS
+
+    def over() -> bool:
+        return len(ended) == len(places) or time.monotonic() > deadline
+
+    read_from_beginning(bootstrap, places, score, until=over, ended=ended)
+    for place in sorted(set(places) - ended):
+        score.fail(f"the end of {place[0]}-{place[1]} was not reached in {_ANSWER_SECONDS:.0f} s")
+
+
+def read_from_beginning(
+    bootstrap: str, places: Sequence[Partition], score: Score, *, until: Any, ended: set[Partition] | None = None
+) -> None:
+    """One consumer that is assigned everything; `until` is asked between two polls."""
+    consumer = consumer_of(bootstrap, "not-used", **{"enable.partition.eof": ended is not None})
+    consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in places])
+    diary, now = Diary(score), time.monotonic()
+    diary.write(Operation(diary.process, diary.next_index(), "assign", "ok", began=now, ended=now))
+    while not until():
+        take(consumer, diary, score, {}, ended)
+    consumer.close()

@@ -1,0 +1,74 @@
+"""The wire suite's cases, run with client libraries against a cluster, and counted."""
+
+import traceback
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from tests.wire.aiokafka_client import AiokafkaClient
+from tests.wire.cases import CASES
+from tests.wire.client import Client, LeftOut
+from tests.wire.compatibility import PASS
+from tests.wire.confluent_client import ConfluentClient
+from tests.wire.kafka_python_client import KafkaPythonClient
+from tests.wire.peers import run_suite
+
+CLIENTS: tuple[type[Client], ...] = (ConfluentClient, AiokafkaClient, KafkaPythonClient)
+_COUNTS_NODES = "admin_nodes"  # written for one node
+
+
+@dataclass(slots=True)
+class Tally:
+    """How the cases went with one client."""
+
+    client: str
+    passed: int = 0
+    left_out: int = 0
+    failed: dict[str, str] = field(default_factory=dict)  # case → why
+
+    def __str__(self) -> str:
+        return f"{self.client} {self.passed} passed, {self.left_out} left out, {len(self.failed)} failed"
+
+
+def run_cases(
+    bootstrap: str, nodes: int, stage: str, clients: Sequence[type[Client]] = CLIENTS, cases: Sequence[str] = ()
+) -> list[Tally]:
+    """All cases (or these), one client library beside the other; `stage` keeps their names apart from other runs'."""
+    with ThreadPoolExecutor(len(clients)) as pool:
+        return list(pool.map(lambda kind: _run(kind, bootstrap, nodes, stage, cases or tuple(CASES)), clients))
+
+
+def run_peers(commands: Mapping[str, list[str]], bootstrap: str, nodes: int, stage: str) -> list[Tally]:
+    """The suites of clients outside Python, one after the other; a case that a suite lacks counts as left out."""
+    tallies = []
+    for name, command in commands.items():
+        tally = Tally(name)
+        for case, outcome, why in run_suite(command, bootstrap, nodes, stage):
+            if outcome == PASS:
+                tally.passed += 1
+            else:
+                tally.failed[case] = why[:500]
+        tally.left_out = len(CASES) - tally.passed - len(tally.failed)
+        tallies.append(tally)
+    return tallies
+
+
+def _run(kind: type[Client], bootstrap: str, nodes: int, stage: str, cases: Sequence[str]) -> Tally:
+    tally = Tally(kind.name)
+    client = kind(bootstrap)
+    try:
+        for case in cases:
+            try:
+                if case == _COUNTS_NODES:
+                    assert client.nodes() == nodes
+                else:
+                    CASES[case](client, f"{case.replace('_', '-')}.{client.name}.{stage}")
+                tally.passed += 1
+            except LeftOut:
+                tally.left_out += 1
+            except BaseException as error:  # noqa: BLE001  what a case raises is its outcome, pytest's Failed too
+                last = traceback.extract_tb(error.__traceback__)[-1]
+                tally.failed[case] = f"{type(error).__name__}: {error} ({last.name}:{last.lineno})"[:500]
+    finally:
+        client.close()
+    return tally
