@@ -84,7 +84,7 @@ class Flusher:
         self._on_lost = on_lost
         self._schedule = FlushSchedule(policy)
         self._changed = asyncio.Event()
-        self._flights: dict[asyncio.Task[None], SessionId] = {}
+        self._flights: dict[asyncio.Task[None], _Flight] = {}
         self._sequences: dict[SessionId, int] = {}
         self._last: tuple[SessionId, asyncio.Future[bool]] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -124,15 +124,15 @@ class Flusher:
     def abandon(self, session: SessionId) -> None:
         """The session is over: none of its flushes will be published. What lands in the bucket yet is void."""
         current = asyncio.current_task()
-        for task, flown in tuple(self._flights.items()):
-            if flown == session and task is not current:
+        for task, flight in tuple(self._flights.items()):
+            if flight.session == session and task is not current:
                 task.cancel()
 
     async def _run(self) -> None:
         while True:
             self._changed.clear()
             due_in = self._schedule.due_in(self._clock.monotonic())
-            if due_in == 0 and len(self._flights) < self._policy.in_flight:
+            if due_in == 0 and self._policy.may_launch([flight.size for flight in self._flights.values()]):
                 self._launch()
                 continue
             try:
@@ -159,7 +159,7 @@ class Flusher:
         )
         self._last = (session, flight.published)
         task = asyncio.create_task(self._fly(flight), name=f"flush {flight.key}")
-        self._flights[task] = session
+        self._flights[task] = flight
         task.add_done_callback(self._landed)
 
     def _landed(self, task: asyncio.Task[None]) -> None:

@@ -5,7 +5,7 @@ A flush is due when the unflushed bytes of a durability reach its `flush_bytes`,
 whatever else is unflushed, up to the greatest size of a segment; partitions at `object` first, for producers wait.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from infra.ports import Durability
@@ -27,7 +27,14 @@ class FlushPolicy:
     object: FlushTrigger = FlushTrigger(flush_bytes=8 << 20, flush_interval_ms=250)
     wal: FlushTrigger = FlushTrigger(flush_bytes=64 << 20, flush_interval_ms=5_000)
     segment_bytes: int = 64 << 20  # bounds what one PUT repeats, and what a builder holds
-    in_flight: int = 4  # flushes in the air: hides the store's latency, bounds the memory
+    in_flight: int = 4  # flushes in the air: hides the store's latency
+    in_flight_bytes: int = 128 << 20  # of them together: each is in memory twice more while it is sent
+
+    def may_launch(self, in_flight: Sequence[int]) -> bool:
+        """Whether another flush may join those in the air, whose bytes these are."""
+        if not in_flight:
+            return True
+        return len(in_flight) < self.in_flight and sum(in_flight) + self.segment_bytes <= self.in_flight_bytes
 
 
 @dataclass(slots=True)

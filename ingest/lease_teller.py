@@ -60,10 +60,15 @@ class LeaseTeller:
         anew = self._state.incarnation != self._incarnation
         if anew and self._incarnation is not None and logs:
             guard.check_ttl()
-            await all_of([self._gated(self._view.put_partition(log.lease.partition, log.published())) for log in logs])
+            await all_of([self._tell_published(log) for log in logs])
         self._incarnation = self._state.incarnation
         await self.led([log.lease for log in logs if self._state.last_leader(log.lease.partition) != log.lease])
         return anew
+
+    async def _tell_published(self, log: LedLog) -> None:
+        """As it stands when its turn has come: publishes go on meanwhile, and must not be taken back."""
+        async with self._gate:
+            await self._view.put_partition(log.lease.partition, log.published())
 
     async def _tell(self, lease: Lease) -> None:
         try:

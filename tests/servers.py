@@ -84,14 +84,14 @@ def seaweed_server(aws_credentials: None) -> Iterator[S3Server]:
 
 
 @contextlib.contextmanager
-def seaweed() -> Iterator[S3Server]:
-    """A SeaweedFS of the caller's own; credentials stand in the environment."""
+def seaweed(volume_mib: int = 64) -> Iterator[S3Server]:
+    """A SeaweedFS of the caller's own with room for 20 volumes; credentials stand in the environment."""
     with tempfile.TemporaryDirectory(prefix="seaweed-") as folder:
         ports = free_ports(8)
         log = Path(folder) / "log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                _weed_command(Path(folder), ports),
+                _weed_command(Path(folder), ports, volume_mib),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -132,7 +132,7 @@ def closed_port() -> int:
     return free_ports(1)[0]
 
 
-def _weed_command(folder: Path, ports: list[int]) -> list[str]:
+def _weed_command(folder: Path, ports: list[int], volume_mib: int) -> list[str]:
     names = ("s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "volume.port", "volume.port.grpc")
     flags = [f"-{name}={port}" for name, port in zip((*names, "filer.port", "filer.port.grpc"), ports, strict=True)]
     weed = Path(sys.executable).parent / "weed"
@@ -147,7 +147,7 @@ def _weed_command(folder: Path, ports: list[int]) -> list[str]:
         "-s3.port.lance=0",
         "-s3.iam=false",
         "-master.telemetry=false",
-        "-master.volumeSizeLimitMB=64",
+        f"-master.volumeSizeLimitMB={volume_mib}",
         "-volume.max=20",
         *flags,
     ]

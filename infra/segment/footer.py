@@ -138,7 +138,7 @@ def _check_rows(footer: SegmentFooter) -> None:
     for one in footer.flushed:
         if one.extent.first_row != row:
             raise Corrupt(f"the extent of {one.extent.partition} begins at row {one.extent.first_row}, not {row}")
-        footer.index.spans(one.extent)
+        footer.index.check(one.extent)
         row += one.extent.batches
     if row != len(footer.index):
         raise Corrupt(f"the extents have {row} rows, the index has {len(footer.index)}")

@@ -63,6 +63,10 @@ class SegmentIndex:
         """All batches of the extent. Raises `Corrupt` as `plan`."""
         return self._spans(*self._rows(extent))
 
+    def check(self, extent: Extent) -> None:
+        """Raise `Corrupt` when the extent is not in this segment."""
+        self._rows(extent)
+
     def first_batch_with_timestamp(self, extent: Extent, timestamp: int, offset: int = 0) -> BatchSpan | None:
         """The first batch that reaches `offset` or beyond and has a record at or after `timestamp` (ms); None when
         there is none. Raises `Corrupt` as `plan`."""

@@ -162,12 +162,15 @@ class S3Store:
                 return await request(client)
             except self._foreign as error:
                 meaning = translate(error, key)
-                meaning.__cause__ = error
+                meaning.__cause__ = error.with_traceback(None)  # see `del`: a frame of botocore's keeps the error too
             except CauceError as error:
                 meaning = error
             wait = self._clock.uniform(delay / 2, delay)
             if type(meaning) is not Unavailable or self._clock.monotonic() + wait > deadline:
-                raise meaning
+                try:
+                    raise meaning
+                finally:
+                    del meaning  # its traceback has this frame: a ring that keeps the body until a full collection
             await asyncio.sleep(wait)
             delay = min(2 * delay, _MOST_DELAY_SECONDS)
 

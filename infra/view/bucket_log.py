@@ -100,17 +100,29 @@ def _needed_from(manifest: Manifest) -> int:
 class BucketLogs:
     """Reads the logs of partitions from one bucket, with a bounded number of requests at once."""
 
-    def __init__(self, store: ObjectStore, read_extents: ReadExtents, *, tolerant: bool = False) -> None:
-        """`tolerant`, for whoever only fills a view: what is damaged is logged and left out; else it is raised."""
+    def __init__(
+        self,
+        store: ObjectStore,
+        read_extents: ReadExtents,
+        *,
+        tolerant: bool = False,
+        passed: Callable[[str], None] = lambda stage: None,
+    ) -> None:
+        """`tolerant`, for whoever only fills a view: what is damaged is logged and left out; else it is raised.
+
+        `passed` is told the name of each stage of the reading when it is over.
+        """
         self._store = store
         self._read_extents = read_extents
         self._tolerant = tolerant
+        self._passed = passed
         self._gate = asyncio.Semaphore(_REQUESTS_AT_ONCE)
 
     async def read_all(self, topics: Collection[UUID]) -> dict[PartitionId, BucketLog]:
         """Every partition of these topics that was ever led."""
         epochs = await self._epochs(EPOCHS)
         manifests = await self._last_manifests(MANIFESTS)
+        self._passed("listing ledgers")
         wanted = {partition: numbers for partition, numbers in epochs.items() if partition.topic_id in topics}
         return await self._read(wanted, manifests)
 
@@ -128,6 +140,7 @@ class BucketLogs:
         reading = (self._ledgers_or_none(one, epochs[one], manifests.get(one, -1)) for one in partitions)
         ledgers = zip(partitions, await all_of(reading), strict=True)
         known = {partition: one for partition, one in ledgers if one is not None}
+        self._passed("reading ledgers")
         found = await self.extents(known)
         fenced = await self.fenced(known)
         return {one: _published(known[one], found[one], known[one].last.session in fenced) for one in known}
@@ -192,8 +205,10 @@ class BucketLogs:
             listed = await all_of(self._gated(self._segments, batches_of_session(one)) for one in sorted(sessions))
         else:
             listed = [await self._segments(BATCHES)]
+        self._passed("listing segments")
         for keys in listed:
             await all_of(map(read, keys))
+        self._passed("reading footers")
         return found
 
     async def _footer(self, key: str) -> Sequence[FlushedExtent]:

@@ -91,11 +91,13 @@ async def _rebuild(
     view: RebuildableView, store: ObjectStore, read_extents: ReadExtents, clock: Clock, owner: str
 ) -> str:
     _log.info("the view is empty: building it from the bucket")
+    stages = _Stages(clock)
     await view.wipe(owner)
     topics = await _put_topics(view, store, clock)
     for (kind, name), entry in (await all_settings(store)).items():
         await view.put_setting(kind, name, entry.number, entry.body)
-    logs = await BucketLogs(store, read_extents, tolerant=True).read_all(topics)
+    stages.passed("topics and settings")
+    logs = await BucketLogs(store, read_extents, tolerant=True, passed=stages.passed).read_all(topics)
     await _pass_over_producer_ids(store, logs.values())
     gate = asyncio.Semaphore(_WRITES_AT_ONCE)
 
@@ -106,9 +108,30 @@ async def _rebuild(
     await all_of(put(partition, log) for partition, log in logs.items())
     incarnation = clock.token()
     await view.install(owner, incarnation)
+    stages.passed("telling the view")
     level = logging.WARNING if topics else logging.INFO  # a new cluster has lost nothing
     _log.log(level, "built the view: incarnation %s, %d topics, %d partitions", incarnation, len(topics), len(logs))
+    _log.info("the building took %s", stages)
     return incarnation
+
+
+class _Stages:
+    """How long each stage of a rebuild took, for the log."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._since = clock.monotonic()
+        self._seconds: dict[str, float] = {}
+
+    def __str__(self) -> str:
+        parts = ", ".join(f"{name} {seconds:.2f}" for name, seconds in self._seconds.items())
+        return f"{sum(self._seconds.values()):.2f} s: {parts}"
+
+    def passed(self, stage: str) -> None:
+        """A stage is over."""
+        now = self._clock.monotonic()
+        self._seconds[stage] = self._seconds.get(stage, 0.0) + now - self._since
+        self._since = now
 
 
 async def _pass_over_producer_ids(store: ObjectStore, logs: Iterable[BucketLog]) -> None:

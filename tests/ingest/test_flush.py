@@ -99,7 +99,16 @@ def test_a_later_segment_waits_for_an_earlier_one() -> None:
     run(body)
 
 
-def test_no_more_than_the_allowed_flushes_are_in_the_air() -> None:
+_TWO_FLUSHES = {
+    "by their number": FlushPolicy(object=AT_ONCE, wal=AT_ONCE, in_flight=2),
+    "by their bytes": FlushPolicy(
+        object=AT_ONCE, wal=AT_ONCE, segment_bytes=64 << 10, in_flight_bytes=(64 << 10) + make_batch().nbytes
+    ),
+}
+
+
+@pytest.mark.parametrize("policy", _TWO_FLUSHES.values(), ids=_TWO_FLUSHES.keys())
+def test_no_more_than_the_allowed_flushes_are_in_the_air(policy: FlushPolicy) -> None:
     async def body(side: WriteSide) -> None:
         side.open()
         held = asyncio.Event()
@@ -121,7 +130,7 @@ def test_no_more_than_the_allowed_flushes_are_in_the_air() -> None:
         assert await asyncio.gather(*waiting) == [None] * 7
         assert len(arrived) == 3
 
-    run(body, partial(WriteSide, policy=FlushPolicy(object=AT_ONCE, wal=AT_ONCE, in_flight=2)))
+    run(body, partial(WriteSide, policy=policy))
 
 
 def test_a_fence_in_the_middle_acknowledges_nothing_and_loses_the_session() -> None:

@@ -319,6 +319,22 @@ def test_a_corrupt_segment_is_named_and_left_out(caplog: pytest.LogCaptureFixtur
     run(body)
 
 
+def test_the_log_tells_how_long_each_stage_took(caplog: pytest.LogCaptureFixture) -> None:
+    async def body(bucket: Bucket, view: MemoryView) -> None:
+        await bucket.topic()
+        await bucket.epoch(0, 0, S7)
+        await bucket.segment(S7, 0, (P0, 0, 9, 0))
+        with caplog.at_level("INFO", "infra.view.rebuild"):
+            await rebuild(view, bucket, read_extents)
+        [told] = [message for message in caplog.messages if message.startswith("the building took")]
+        stages = ["topics and settings", "listing ledgers", "reading ledgers", "listing segments", "reading footers"]
+        places = [told.find(f"{stage} 0.") for stage in [*stages, "telling the view"]]
+        assert places == sorted(places)
+        assert places[0] > 0
+
+    run(body)
+
+
 def test_force_replaces_a_view_that_looks_whole() -> None:
     async def body(bucket: Bucket, view: MemoryView) -> None:
         other = MemoryView(view.server)
