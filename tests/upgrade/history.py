@@ -75,7 +75,7 @@ def _records(codec: str, partition: int) -> list[Sent]:
     return [
         Sent(
             value,
-            b"key %d" % number,
+            f"{codec} {number}".encode(),  # none comes again, so that cleaning leaves all of them
             (("codec", codec.encode()), ("nothing", None)) if number % 2 else (),
             _START_MS + 1000 * number,
             partition,
