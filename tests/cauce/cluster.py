@@ -217,6 +217,7 @@ class GroupMember:
 def read_all(bootstrap: str, topic: str, partitions: int) -> dict[tuple[int, int], bytes]:
     """Everything that stands in a topic, by (partition, offset)."""
     settings: dict[str, Any] = {"group.id": "not-used", "enable.partition.eof": True, "auto.offset.reset": "earliest"}
+    settings["enable.auto.commit"] = False  # a consumer that has to commit does not close while the store is away
     consumer = Consumer({"bootstrap.servers": bootstrap, **settings})
     consumer.assign([TopicPartition(topic, number, 0) for number in range(partitions)])
     found: dict[tuple[int, int], bytes] = {}

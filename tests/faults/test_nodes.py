@@ -29,6 +29,8 @@ def cluster(seaweed_server: S3Server) -> Iterator[ThreeNodes]:
             running.create_topic("object", _PARTITIONS, cauce__durability="object")
             running.create_topic("wal", _PARTITIONS, cauce__durability="wal")
             yield running
+            for node in running.nodes:
+                print(node.output)  # shown when a test fails
 
 
 def _victim(cluster: ThreeNodes, topic: str) -> tuple[CauceProcess, set[int]]:
