@@ -11,6 +11,7 @@ import pytest
 
 from cauce.testing import CauceProcess
 from tests.cauce.cluster import ThreeNodes, eventually, nodes_on, read_all, shared_redis
+from tests.cauce.commands import works
 from tests.cauce.kept import node_id, write
 from tests.faults.load import load
 from tests.servers import S3Server
