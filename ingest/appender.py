@@ -15,7 +15,6 @@ from infra.clock import Clock
 from infra.error_code import ErrorCode
 from infra.errors import CauceError, Fenced, NotLeader, Refused
 from infra.partition import PartitionId, SessionId
-from infra.records.batch import BatchHeader
 from infra.store.port import Buffer
 from ingest.acks import Complete, complete_all
 from ingest.observer import IngestObserver
@@ -100,9 +99,7 @@ class Appender:
 
     def turn_away(self, one: PartitionAppend) -> None:
         """These are refused for now: nothing of their producers may go before they are sent again."""
-        now = self._clock.monotonic()
-        for header, _ in one.batches:
-            self._turned_away.note(one.partition, header, now)
+        self._turned_away.note(one.partition, (header for header, _ in one.batches), self._clock.monotonic())
 
     def _append_one(self, one: PartitionAppend, now_ms: int) -> tuple[Appended, PartitionLog]:
         try:
@@ -115,24 +112,19 @@ class Appender:
             raise
 
     def _append_to(self, log: PartitionLog, one: PartitionAppend, now_ms: int) -> Appended:
-        self._check_turned_away(one, [header for header, _ in one.batches if not log.knows(header.producer_id)])
+        now = self._clock.monotonic()
+        unknown = (header for header, _ in one.batches if not log.knows(header.producer_id))
+        self._turned_away.check(one.partition, unknown, now)
         try:
             appended = log.append(one.batches, now_ms, self._wal.end)
         except Refused as refusal:
             log.check_ttl()  # a leader of the past does not know what its producers have sent since
             if refusal.code is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER:
-                self._check_turned_away(one, [header for header, _ in one.batches])
+                self._turned_away.check(one.partition, (header for header, _ in one.batches), now)
             _log.info("%s: %s", one.partition, refusal)
             raise
-        for header, _ in one.batches:
-            self._turned_away.came(one.partition, header)
+        self._turned_away.came(one.partition, (header for header, _ in one.batches))
         return appended
-
-    def _check_turned_away(self, one: PartitionAppend, headers: Sequence[BatchHeader]) -> None:
-        if self._turned_away:
-            now = self._clock.monotonic()
-            for header in headers:
-                self._turned_away.check(one.partition, header, now)
 
     def _log_for(self, one: PartitionAppend) -> PartitionLog:
         log = self._find_log(one.partition)
