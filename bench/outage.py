@@ -11,7 +11,6 @@ python -m bench.outage --minutes 10 --rate-mib 20 --durability object
 """
 
 import argparse
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -24,6 +23,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from bench.outage_load import RECORD_BYTES, RETRIABLE, Load, Produced, Producers, problems, read_back
 from bench.outage_place import MIB, Budgets, OutagePlace, outage_place, sleep_until
+from bench.verdict import end_with
 from tests.chaos.store_proxy import Outage
 
 TOPIC = "orders"
@@ -176,10 +176,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cauce-outage-") as folder:
         wrong = _run(options, Path(folder))
-    for line in wrong:
-        print(line, file=sys.stderr)
-    print("nothing lost, nothing doubled, all within its budget" if not wrong else f"{len(wrong)} things are wrong")
-    raise SystemExit(1 if wrong else 0)
+    end_with(wrong, "nothing lost, nothing doubled, all within its budget")
 
 
 if __name__ == "__main__":

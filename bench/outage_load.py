@@ -12,7 +12,7 @@ import struct
 import time
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.synchronize import Event
@@ -20,7 +20,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import KafkaError, Producer
+
+from bench.read_back import read_heads
 
 RECORD_BYTES = 10_240
 _HEAD = struct.Struct("<qq")  # producer, number
@@ -203,45 +205,10 @@ def _produce(load: Load, end: Event, out: Any) -> None:
 
 def read_back(bootstrap: str, topic: str, partitions: int) -> dict[int, tuple[Int64s, Int64s]]:
     """(producer, number) of each record of each partition, by offset. Raises `SystemExit` at a gap or an early end."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": "outage",
-            "enable.auto.commit": False,
-            "fetch.message.max.bytes": 8 << 20,
-            "queued.max.messages.kbytes": 64 << 10,
-        }
-    )
-    everywhere = [TopicPartition(topic, number, 0) for number in range(partitions)]
-    ends = {one.partition: consumer.get_watermark_offsets(one, timeout=30)[1] for one in everywhere}
-    found: dict[int, list[bytes]] = {number: [] for number in ends}
-    consumer.assign(everywhere)
-    last = time.monotonic()
-    while any(len(found[number]) < end for number, end in ends.items()):
-        for message in _messages(consumer):
-            partition, offset = message.partition(), message.offset()
-            if offset != len(found[partition]):
-                raise SystemExit(f"partition {partition}: offset {offset} follows {len(found[partition]) - 1}")
-            found[partition].append(message.value()[: _HEAD.size])
-            last = time.monotonic()
-        if time.monotonic() > last + _IDLE_SECONDS:
-            raise SystemExit("the reading back stands still")
-    consumer.close()
-    return {number: _columns(b"".join(heads)) for number, heads in found.items()}
-
-
-def _messages(consumer: Consumer) -> Iterator[Any]:
-    for message in consumer.consume(2000, 0.2):
-        error = message.error()
-        if error is None:
-            yield message
-        elif error.code() != KafkaError._PARTITION_EOF:
-            raise SystemExit(error.str())
-
-
-def _columns(heads: bytes) -> tuple[Int64s, Int64s]:
-    rows = np.frombuffer(heads, np.int64).reshape(-1, 2)
-    return rows[:, 0].copy(), rows[:, 1].copy()
+    large = {"fetch__message__max__bytes": 8 << 20, "queued__max__messages__kbytes": 64 << 10}
+    heads = read_heads(bootstrap, topic, partitions, _HEAD.size, _IDLE_SECONDS, **large)
+    rows = [np.frombuffer(head, np.int64).reshape(-1, 2) for head in heads]
+    return {number: (row[:, 0].copy(), row[:, 1].copy()) for number, row in enumerate(rows)}
 
 
 def problems(loads: Sequence[Load], results: Sequence[Produced], found: dict[int, tuple[Int64s, Int64s]]) -> list[str]:

@@ -12,8 +12,8 @@ import psutil
 from cauce.testing import CauceProcess
 from tests.chaos.proxy import ProxyLoop
 from tests.chaos.redis_party import RedisParty
-from tests.chaos.store_proxy import FAIR, Outage, StoreProxy, Weather
-from tests.servers import S3Server, credentials, seaweed
+from tests.chaos.store_proxy import FAIR, Outage, StoreProxy, Weather, in_front_of
+from tests.servers import credentials, seaweed
 
 MIB = 1 << 20
 _VOLUME_MIB = 4096  # twenty of them hold what ten minutes bring, and what compaction makes of it
@@ -40,11 +40,8 @@ def outage_place(folder: Path, settings: Sequence[str]) -> Iterator[OutagePlace]
         loop, redis = ProxyLoop(), RedisParty(folder)
         try:
             redis.start()
-            host, _, port = server.endpoint.removeprefix("http://").rpartition(":")
-            store = StoreProxy(host, int(port), "outage")
-            loop.add(store)
-            bucket = S3Server(f"http://127.0.0.1:{store.port}", server.bucket).url("outage")
-            options = ["--bucket", bucket, "--redis", f"redis://127.0.0.1:{redis.port}"]
+            store, through = in_front_of(server, loop, "outage")
+            options = ["--bucket", through.url("outage"), "--redis", f"redis://127.0.0.1:{redis.port}"]
             options += [word for one in settings for word in ("--set", one)]
             with CauceProcess(folder / "node", options=options, command="node") as node:
                 yield OutagePlace(node, loop, store)

@@ -11,7 +11,6 @@ python -m bench.redis_lost --partitions 1000 --segments 10000
 import argparse
 import asyncio
 import re
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from bench.redis_lost_load import SteadyLoad, read_numbers
+from bench.verdict import end_with
 from cauce.testing import CauceProcess
 from infra.object_key import BATCHES
 from infra.store.open import open_store
@@ -215,10 +215,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cauce-redis-lost-") as name, _bucket(options.store, Path(name)) as bucket:
         wrong = _run(options, Path(name), bucket)
-    for line in wrong:
-        print(line, file=sys.stderr)
-    print("nothing lost, nothing doubled" if not wrong else f"{len(wrong)} things are wrong")
-    raise SystemExit(1 if wrong else 0)
+    end_with(wrong, "nothing lost, nothing doubled")
 
 
 if __name__ == "__main__":

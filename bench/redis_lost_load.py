@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import KafkaError, Producer
+
+from bench.read_back import read_heads
 
 _NUMBER = struct.Struct("<q")
 _PADDING = b"x" * 92
@@ -132,27 +134,5 @@ class SteadyLoad:
 
 def read_numbers(bootstrap: str, topic: str, partitions: int) -> list[Int64s]:
     """The numbers of all records, by partition and offset. Raises `SystemExit` at a gap or an early end."""
-    consumer = Consumer(
-        {"bootstrap.servers": bootstrap, "group.id": "reading", "enable.auto.commit": False, "log_level": 0}
-    )
-    places = [TopicPartition(topic, number, 0) for number in range(partitions)]
-    ends = [consumer.get_watermark_offsets(place, timeout=30)[1] for place in places]
-    heads: list[bytearray] = [bytearray() for _ in places]
-    consumer.assign(places)
-    left, last = sum(ends), time.monotonic()
-    while left:
-        for message in consumer.consume(5000, 0.5):
-            error = message.error()
-            if error is not None:
-                raise SystemExit(error.str())
-            partition, offset = int(message.partition() or 0), int(message.offset() or 0)
-            if offset != len(heads[partition]) // _NUMBER.size:
-                raise SystemExit(f"partition {partition}: offset {offset} does not follow")
-            if offset < ends[partition]:
-                heads[partition] += (message.value() or b"")[: _NUMBER.size]
-                left -= 1
-            last = time.monotonic()
-        if time.monotonic() > last + _IDLE_SECONDS:
-            raise SystemExit(f"{left} records do not come")
-    consumer.close()
-    return [np.frombuffer(bytes(head), np.int64) for head in heads]
+    heads = read_heads(bootstrap, topic, partitions, _NUMBER.size, _IDLE_SECONDS)
+    return [np.frombuffer(head, np.int64) for head in heads]

@@ -96,13 +96,13 @@ class CauceProcess:
         self.kill()
         raise RuntimeError(f"the node did not start:\n{self.output}")
 
-    def stop(self) -> int:
-        """Stop cleanly and answer the exit code."""
+    def stop(self, within_seconds: float = _STOP_SECONDS) -> int:
+        """Stop cleanly and answer the exit code. Raises `RuntimeError` when it takes longer."""
         if self._process is None:
             return 0
         self._process.send_signal(signal.SIGTERM)
         try:
-            return self._process.wait(_STOP_SECONDS)
+            return self._process.wait(within_seconds)
         except subprocess.TimeoutExpired:
             self.kill()
             raise RuntimeError(f"the node did not stop:\n{self.output}") from None

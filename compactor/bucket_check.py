@@ -16,13 +16,13 @@ from compactor.garbage import ExtentSpan, Ledgers
 from compactor.ledger_reader import Damage, LedgerReader
 from compactor.missing_objects import gone_offsets, unlisted_segments
 from compactor.sweep import Listed, recognise, topic_of
+from infra.all_of import all_of
 from infra.cluster.topics import TopicLedger
 from infra.errors import BadStart, Corrupt, NotFound
 from infra.object_key import BatchSegmentKey, ObjectKey, RecordSegmentKey, parse_key
 from infra.segment.footer import read_extents
 from infra.segment.record_footer import RecordFooter, read_record_footer
 from infra.store.port import ObjectStore
-from infra.view.bucket_log import all_of
 
 Kind = Literal["missing", "unreferenced", "damaged"]
 Progress = Callable[[str, int, int | None], None]

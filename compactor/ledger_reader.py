@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from compactor.garbage import Ledgers, PartitionLedgers, TopicState
+from infra.all_of import all_of
 from infra.cluster.lease_objects import read_epoch
 from infra.cluster.manifest import Manifest, first_to_read, fold
 from infra.cluster.records import TopicRecord
@@ -39,7 +40,6 @@ from infra.partition import PartitionId
 from infra.ports import EpochStart
 from infra.store.ledger import Ledger
 from infra.store.port import ObjectInfo, ObjectStore
-from infra.view.bucket_log import all_of
 
 _REQUESTS_AT_ONCE = 32
 _PAGE = 1000  # what one LIST answers at the most

@@ -22,6 +22,7 @@ from compactor.replace import Replacer
 from compactor.segment_memory import SegmentMemory
 from compactor.sweep import Listed, Stretch, Sweep, topic_of
 from compactor.unnamed_segments import UnnamedSegments
+from infra.all_of import all_of
 from infra.clock import Clock
 from infra.cluster.topics import TopicLedger
 from infra.errors import BadStart, Corrupt, NotFound
@@ -29,7 +30,7 @@ from infra.object_key import BatchSegmentKey, ProbeKey, RecordSegmentKey
 from infra.partition import PartitionId
 from infra.segment.footer import read_extents
 from infra.store.port import ObjectStore
-from infra.view.bucket_log import ReadExtents, all_of
+from infra.view.bucket_log import ReadExtents
 from infra.view.port import View
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from infra.config_value import BadValue, ConfigDef
 from infra.error_code import ErrorCode
 from infra.errors import Refused
 from infra.ports import Durability
-from infra.topic_config_table import TOPIC_CONFIGS
+from infra.topic_config_table import DURABILITY, TOPIC_CONFIGS
 
 _TOPIC_NAME_MAX = 249
 _TOPIC_NAME_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
@@ -106,7 +106,7 @@ def topic_settings(
         return definition.parse(definition.default if text is None else text)
 
     return TopicSettings(
-        durability=value("cauce.durability") or node_durability,
+        durability=value(DURABILITY) or node_durability,
         cleanup_policy=frozenset(value("cleanup.policy")),
         max_message_bytes=value("max.message.bytes"),
         message_timestamp_type=value("message.timestamp.type"),

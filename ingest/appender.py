@@ -16,7 +16,6 @@ from infra.error_code import ErrorCode
 from infra.errors import CauceError, Fenced, NotLeader, Refused, Unavailable
 from infra.partition import PartitionId, SessionId
 from infra.ports import Verification
-from infra.records.batch import BatchHeader
 from infra.store.port import Buffer
 from ingest.acks import Complete, complete_all
 from ingest.observer import IngestObserver
@@ -102,9 +101,7 @@ class Appender:
 
     def turn_away(self, one: PartitionAppend) -> None:
         """These are refused for now: nothing of their producers may go before they are sent again."""
-        now = self._clock.monotonic()
-        for header, _ in one.batches:
-            self._turned_away.note(one.partition, header, now)
+        self._turned_away.note(one.partition, (header for header, _ in one.batches), self._clock.monotonic())
 
     def must_wait(self, one: PartitionAppend) -> bool:
         """Whether these come behind a batch that was turned away: as long as it has not come, they will be too. Raises
@@ -132,21 +129,17 @@ class Appender:
         except Refused as refusal:
             log.check_ttl()  # a leader of the past does not know what its producers have sent since
             if refusal.code is ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER:
-                self._check_turned_away(one, [header for header, _ in one.batches])
+                headers = (header for header, _ in one.batches)
+                self._turned_away.check(one.partition, headers, self._clock.monotonic())
             _log.info("%s: %s", one.partition, refusal)
             raise
-        for header, _ in one.batches:
-            self._turned_away.came(one.partition, header)
+        self._turned_away.came(one.partition, (header for header, _ in one.batches))
         return appended
 
     def _check_unknown(self, log: PartitionLog, one: PartitionAppend) -> None:
-        self._check_turned_away(one, [header for header, _ in one.batches if not log.knows(header.producer_id)])
-
-    def _check_turned_away(self, one: PartitionAppend, headers: Sequence[BatchHeader]) -> None:
-        if self._turned_away:
-            now = self._clock.monotonic()
-            for header in headers:
-                self._turned_away.check(one.partition, header, now)
+        """Raise `Unavailable` when a producer that the log does not know would go before what it has to send again."""
+        unknown = (header for header, _ in one.batches if not log.knows(header.producer_id))
+        self._turned_away.check(one.partition, unknown, self._clock.monotonic())
 
     def _log_for(self, one: PartitionAppend) -> PartitionLog:
         log = self._find_log(one.partition)

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
+from infra.all_of import all_of
 from infra.cluster.state import ClusterState
 from infra.errors import Unavailable
 from infra.partition import Lease
 from infra.ports import SessionGuard
-from infra.view.bucket_log import all_of
 from infra.view.port import PublishedPartition, View
 
 _log = logging.getLogger(__name__)

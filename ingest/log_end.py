@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from infra.all_of import all_of
 from infra.cluster.extent_chain import ChainedLog, chain_log, is_chain
 from infra.cluster.lease_objects import last_manifests
 from infra.cluster.manifest import Manifest, ManifestLedger
@@ -19,7 +20,7 @@ from infra.object_key import batches_of_session
 from infra.partition import PartitionId, SessionId
 from infra.segment.extent import FlushedExtent
 from infra.store.port import ObjectStore
-from infra.view.bucket_log import NOTHING, BucketLogs, ReadExtents, all_of
+from infra.view.bucket_log import NOTHING, BucketLogs, ReadExtents
 from infra.view.port import PublishedPartition, View
 from ingest.claims import Predecessor
 

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from infra.all_of import all_of
 from infra.clock import Clock
 from infra.cluster.lease_objects import create_fence, read_epoch, read_leases
 from infra.cluster.records import EpochRecord
@@ -18,7 +19,7 @@ from infra.partition import Lease, PartitionId, SessionId
 from infra.ports import EpochStart, SessionGuard, TakenLease
 from infra.segment.footer import read_extents
 from infra.store.port import Buffer, ObjectStore
-from infra.view.bucket_log import ReadExtents, all_of
+from infra.view.bucket_log import ReadExtents
 from infra.view.port import PublishedPartition, View
 from ingest.backoff import until_available
 from ingest.claims import Claim, Outcome, Predecessor

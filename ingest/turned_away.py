@@ -6,11 +6,13 @@ not know may begin with any sequence, so the batch behind could go first. Kept f
 lease may come, or come back, between two requests of one connection. Plain: time is monotonic seconds, as an argument.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from infra.errors import Unavailable
 from infra.partition import PartitionId
 from infra.records.batch import BatchHeader
+from ingest.producer_state import SEQUENCES
 
 KEEP_SECONDS = 60.0  # whoever has not come again by then is not waited for: a gap is a gap again
 _MOST = 100_000  # batches that are waited for
@@ -20,12 +22,17 @@ _MOST = 100_000  # batches that are waited for
 class _First:
     """The first batch of a producer that was turned away."""
 
-    epoch: int
-    sequence: int
+    place: tuple[int, int]  # its epoch and sequence
     until: float
 
-    def is_before(self, epoch: int, sequence: int) -> bool:
-        return self.epoch == epoch and 0 < (sequence - self.sequence) % (1 << 31) < 1 << 30
+
+def _place(header: BatchHeader) -> tuple[int, int]:
+    return header.producer_epoch, header.base_sequence
+
+
+def _is_before(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether a producer sent one batch before the other in the same epoch."""
+    return one[0] == other[0] and 0 < (other[1] - one[1]) % SEQUENCES < SEQUENCES // 2
 
 
 class TurnedAway:
@@ -37,34 +44,44 @@ class TurnedAway:
     def __len__(self) -> int:
         return len(self._firsts)
 
-    def note(self, partition: PartitionId, header: BatchHeader, now: float) -> None:
-        """This batch is refused for now."""
-        if header.base_sequence < 0:
+    def note(self, partition: PartitionId, headers: Iterable[BatchHeader], now: float) -> None:
+        """These batches are refused for now."""
+        for header in headers:
+            if header.base_sequence >= 0:
+                self._note((partition, header.producer_id), header, now)
+
+    def check(self, partition: PartitionId, headers: Iterable[BatchHeader], now: float) -> None:
+        """Raises `Unavailable` when a batch before one of these has to come again."""
+        if not self._firsts:
             return
-        key = partition, header.producer_id
-        first = _First(header.producer_epoch, header.base_sequence, now + KEEP_SECONDS)
+        for header in headers:
+            first = self._firsts.get((partition, header.producer_id))
+            if first is not None and now < first.until and _is_before(first.place, _place(header)):
+                raise Unavailable(
+                    f"sequence {first.place[1]} of producer {header.producer_id} has to be sent again before"
+                )
+
+    def came(self, partition: PartitionId, headers: Iterable[BatchHeader]) -> None:
+        """These batches are in the log."""
+        if not self._firsts:
+            return
+        for header in headers:
+            key = partition, header.producer_id
+            first = self._firsts.get(key)
+            if first is not None and not _is_before(_place(header), first.place):
+                del self._firsts[key]
+
+    def _note(self, key: tuple[PartitionId, int], header: BatchHeader, now: float) -> None:
+        place = _place(header)
+        first = _First(place, now + KEEP_SECONDS)
         known = self._firsts.pop(key, None)
         if known is not None and now < known.until:
-            if known.epoch > first.epoch:
+            if known.place[0] > place[0]:
                 first = known
-            elif known.is_before(first.epoch, first.sequence):
-                first = _First(known.epoch, known.sequence, first.until)
+            elif _is_before(known.place, place):
+                first = _First(known.place, first.until)
         self._firsts[key] = first  # the last of all: they are in order of their time
         self._forget_old(now)
-
-    def check(self, partition: PartitionId, header: BatchHeader, now: float) -> None:
-        """Raises `Unavailable` when a batch before this one has to come again."""
-        first = self._firsts.get((partition, header.producer_id))
-        if first is not None and now < first.until and first.is_before(header.producer_epoch, header.base_sequence):
-            raise Unavailable(f"sequence {first.sequence} of producer {header.producer_id} has to be sent again before")
-
-    def came(self, partition: PartitionId, header: BatchHeader) -> None:
-        """This batch is in the log."""
-        first = self._firsts.get((partition, header.producer_id))
-        if first is not None and not _First(header.producer_epoch, header.base_sequence, 0.0).is_before(
-            first.epoch, first.sequence
-        ):
-            del self._firsts[partition, header.producer_id]
 
     def _forget_old(self, now: float) -> None:
         while self._firsts:

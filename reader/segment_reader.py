@@ -13,7 +13,7 @@ import numpy as np
 
 from infra.errors import CauceError, Corrupt
 from infra.partition import PartitionId
-from infra.records.batch import PREFIX_BYTES, BatchHeader, crc_of
+from infra.records.batch import PREFIX_BYTES, BatchHeader, crc_holds
 from infra.records.decode import decode_batch
 from infra.records.record import Record
 from infra.segment.extent import Extent
@@ -153,6 +153,6 @@ def _checked(segment: str, span: BatchSpan, batch: memoryview) -> memoryview:
         or int.from_bytes(batch[8:PREFIX_BYTES], "big") != span.size - PREFIX_BYTES
     ):
         raise Corrupt(f"{segment} has no record batch of offset {span.base_offset} at byte {span.position}")
-    if BatchHeader.parse(batch).crc != crc_of(batch):
+    if not crc_holds(batch):
         raise Corrupt(f"{segment}: the record batch of offset {span.base_offset} at byte {span.position} is damaged")
     return batch

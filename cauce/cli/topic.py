@@ -10,6 +10,7 @@ from cauce.cli.options import BOOTSTRAP, AsJson, Bootstrap
 from cauce.cli.output import as_fields, fail, print_json, print_rows, sentences
 from cauce.cli.session import with_admin
 from cauce.cli.topic_undelete import undelete
+from infra.topic_config_table import DURABILITY
 
 app = typer.Typer(help="Create, list, describe, alter, delete and undelete topics.", no_args_is_help=True)
 app.command("undelete")(undelete)
@@ -88,7 +89,8 @@ def describe(name: _Name, bootstrap: Bootstrap = BOOTSTRAP, as_json: AsJson = Fa
         )
 
     topic, configs, first, end = with_admin(bootstrap, run)
-    durability = next(str(config.value) for config in configs if config.name == "cauce.durability")
+    durability = next(str(config.value) for config in configs if config.name == DURABILITY)
+    promise = _PROMISES.get(durability, "the node is of an earlier release and does not say")
     rows = [
         {
             "partition": row.partition,
@@ -105,13 +107,13 @@ def describe(name: _Name, bootstrap: Bootstrap = BOOTSTRAP, as_json: AsJson = Fa
                 "topic": name,
                 "id": topic.topic_id,
                 "partitions": as_fields(rows),
-                "promises": _PROMISES[durability],
+                "promises": promise,
                 "configs": {config.name: asdict(config) for config in configs},
             }
         )
         return
     print(f"topic {name}, id {topic.topic_id}")
-    print(f"durability {durability}: {_PROMISES[durability]}\n")
+    print(f"durability {durability}: {promise}\n")
     print_rows(rows, list(rows[0]), as_json=False)
     print()
     shown = [{"config": one.name, "value": one.value, "set here": "yes" if one.own else ""} for one in configs]

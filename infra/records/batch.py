@@ -159,6 +159,11 @@ def crc_of(batch: Buffer) -> int:
     return int(crc32c.crc32c(memoryview(batch)[CRC_START:]))
 
 
+def crc_holds(batch: Buffer) -> bool:
+    """Whether the batch's header carries the CRC-32C of its bytes."""
+    return bool(_CRC.unpack_from(batch, CRC_START - _CRC.size)[0] == crc_of(batch))
+
+
 def check_timestamp(header: BatchHeader, now_ms: int, before_max_ms: int, after_max_ms: int) -> None:
     """Refuse (INVALID_TIMESTAMP) a batch whose max timestamp is too far from now, by the topic's limits."""
     timestamp = header.max_timestamp
@@ -185,7 +190,7 @@ def stamp_log_append_time(batch: memoryview, now_ms: int) -> None:
 def stamp_max_timestamp(batch: memoryview, max_timestamp: int) -> None:
     """Write the greatest timestamp (ms) and the CRC that goes with it."""
     _TIMESTAMP.pack_into(batch, 35, max_timestamp)
-    _CRC.pack_into(batch, 17, crc_of(batch))
+    _CRC.pack_into(batch, CRC_START - _CRC.size, crc_of(batch))
 
 
 def _whole_batch(records: memoryview, position: int, end: int, check_crc: bool = True) -> BatchHeader:

@@ -9,12 +9,13 @@ changes nothing.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeVar
 from uuid import UUID
 
+from infra.all_of import all_of
 from infra.cluster.extent_chain import ChainedLog, chain_log
 from infra.cluster.lease_objects import fence_exists, read_epoch
 from infra.cluster.manifest import Manifest, ManifestLedger
@@ -246,26 +247,3 @@ def chain(known: KnownLedgers, found: Sequence[FlushedExtent], *, with_last_epoc
 def _published(known: KnownLedgers, found: Sequence[FlushedExtent], fenced: bool) -> BucketLog:
     log = chain(known, found, with_last_epoch=not fenced)
     return BucketLog(PublishedPartition(log.end_offset, log.extents, log.producers), known.manifest)
-
-
-async def all_of(work: Iterable[Coroutine[Any, Any, Answer]]) -> list[Answer]:
-    """The answers, in order; when one fails the others are cancelled, and its error comes out as it is.
-
-    Not a `TaskGroup`: that of Python 3.11.2 leaves its caller counted as cancelled, and a time-out around lets the
-    cancellation out then.
-    """
-    tasks = [asyncio.create_task(one) for one in work]
-    if not tasks:
-        return []
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-    finally:
-        left = [task for task in tasks if not task.done()]
-        for task in left:
-            task.cancel()
-        if left:
-            await asyncio.wait(left)
-    failures = [failure for task in tasks if not task.cancelled() and (failure := task.exception())]
-    if failures:
-        raise failures[0]
-    return [task.result() for task in tasks]

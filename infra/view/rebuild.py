@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Protocol, Self
 from uuid import UUID
 
+from infra.all_of import all_of
 from infra.clock import SYSTEM_CLOCK, Clock
 from infra.cluster.producer_ids import pass_over
 from infra.cluster.settings import all_settings
@@ -19,7 +20,7 @@ from infra.cluster.topics import TopicLedger
 from infra.errors import Unavailable
 from infra.partition import PartitionId
 from infra.store.port import ObjectStore
-from infra.view.bucket_log import BucketLog, BucketLogs, ReadExtents, all_of
+from infra.view.bucket_log import BucketLog, BucketLogs, ReadExtents
 from infra.view.port import View
 
 _log = logging.getLogger(__name__)

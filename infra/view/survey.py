@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from infra.all_of import all_of
 from infra.cluster.extent_chain import ChainedLog
 from infra.cluster.manifest import Manifest
 from infra.cluster.manifest_history import ManifestHistory, read_history, tell_anew
@@ -26,7 +27,7 @@ from infra.object_key import (
 from infra.partition import PartitionId
 from infra.segment.extent import FlushedExtent
 from infra.store.port import ObjectStore
-from infra.view.bucket_log import BucketLogs, KnownLedgers, ReadExtents, all_of, chain
+from infra.view.bucket_log import BucketLogs, KnownLedgers, ReadExtents, chain
 
 _PARTITIONS_AT_ONCE = 16
 

@@ -16,11 +16,12 @@ from confluent_kafka.cimpl import NewTopic
 
 from cauce.testing import CauceProcess
 from infra.view.embedded import find_server
+from tests.patience import PATIENCE
 
 T = TypeVar("T")
 
 _SETTINGS = {"cauce.durability": "object", "cauce.flush.interval.ms": "20", "group.initial.rebalance.delay.ms": "0"}
-_WAIT_SECONDS = 120.0  # far above a session time-out, also on a machine that is busy: what is late has failed
+_WAIT_SECONDS = 120.0 * PATIENCE  # far above a session time-out: what is late has failed
 _NODES = 3
 
 
@@ -216,6 +217,7 @@ class GroupMember:
 def read_all(bootstrap: str, topic: str, partitions: int) -> dict[tuple[int, int], bytes]:
     """Everything that stands in a topic, by (partition, offset)."""
     settings: dict[str, Any] = {"group.id": "not-used", "enable.partition.eof": True, "auto.offset.reset": "earliest"}
+    settings["enable.auto.commit"] = False  # a consumer that has to commit does not close while the store is away
     consumer = Consumer({"bootstrap.servers": bootstrap, **settings})
     consumer.assign([TopicPartition(topic, number, 0) for number in range(partitions)])
     found: dict[tuple[int, int], bytes] = {}

@@ -2,14 +2,11 @@
 
 import time
 
-from confluent_kafka import OFFSET_BEGINNING, TopicPartition
-
 from tests.chaos.aio_readers import AioMember, AioReader
-from tests.chaos.readers import Member, Reader, consumer_of, take
-from tests.chaos.score import Diary, Score
+from tests.chaos.readers import Member, Reader, read_to_end
+from tests.chaos.score import Score
 from tests.chaos.topics import SHARED, TOPICS, Passing
 from tests.chaos.writers import Writer
-from tests.checker.history import Operation, Partition
 
 _CATCH_UP_SECONDS = 90.0
 _LAST_POLL_SECONDS = 240.0
@@ -79,17 +76,4 @@ class Clients:
     def _read_everything(self) -> None:
         """The last poll: from the beginning to the end of every partition."""
         places = [place for topic in (*TOPICS, *self._passing.staying) for place in topic.places]
-        consumer = consumer_of(self._brokers, "last-poll", **{"enable.partition.eof": True})
-        consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in places])
-        diary, now = Diary(self._score), time.monotonic()
-        diary.write(Operation(diary.process, diary.next_index(), "assign", "ok", began=now, ended=now))
-        ended: set[Partition] = set()
-        deadline = now + _LAST_POLL_SECONDS
-        while len(ended) < len(places) and time.monotonic() < deadline:
-            take(consumer, diary, self._score, {}, ended)
-        for place in sorted(set(places) - ended):
-            self._score.fail(f"the end of {place[0]}-{place[1]} was not reached in {_LAST_POLL_SECONDS:.0f} s")
-        until = time.monotonic() + _LINGER_SECONDS
-        while time.monotonic() < until:
-            take(consumer, diary, self._score, {}, ended)
-        consumer.close()
+        read_to_end(self._brokers, places, self._score, _LAST_POLL_SECONDS, _LINGER_SECONDS)

@@ -34,7 +34,6 @@ class Evidence:
     def __init__(self) -> None:
         self.lines: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()  # error lines without their numbers
-        self.traces = 0
         self._read: dict[str, int] = {}  # node → characters of its output seen
 
     def look(self, nodes: Sequence[NodeParty]) -> None:
@@ -65,5 +64,3 @@ class Evidence:
                 self.lines[name] += int(found[1]) if pattern.groups and (found[1] or "").isdecimal() else 1
         if found := _ERROR.match(line):
             self.errors[f"{found[1]}: {_NUMBERS.sub('#', found[2])}"] += 1
-        if line.startswith("Traceback"):
-            self.traces += 1

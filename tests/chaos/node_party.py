@@ -19,7 +19,7 @@ import psutil
 
 from cauce.testing import CauceProcess
 from tests.chaos.proxy import ProxyLoop, TcpProxy
-from tests.chaos.store_proxy import StoreProxy
+from tests.chaos.store_proxy import in_front_of
 from tests.servers import S3Server, kept_ports
 
 _INSIDE = Path(__file__).parent / "inside"
@@ -51,14 +51,12 @@ class NodeParty:
         self._clock = folder / f"node-{number}.clock"
         self.set_clock(0)
         [port] = kept_ports(1)
-        host, _, store_port = store.endpoint.removeprefix("http://").rpartition(":")
         self.clients, self.redis = TcpProxy("127.0.0.1", port), TcpProxy("127.0.0.1", redis_port)
-        self.store = StoreProxy(host, int(store_port), f"{seed} {number}")
         self.loop = loop
-        for proxy in (self.clients, self.redis, self.store):
+        for proxy in (self.clients, self.redis):
             loop.add(proxy)
-        bucket = S3Server(f"http://127.0.0.1:{self.store.port}", store.bucket).url("chaos")
-        options = ["--advertise", self.bootstrap, "--bucket", bucket]
+        self.store, through = in_front_of(store, loop, f"{seed} {number}")
+        options = ["--advertise", self.bootstrap, "--bucket", through.url("chaos")]
         options += ["--redis", f"redis://127.0.0.1:{self.redis.port}"]
         options += [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
         self.process = CauceProcess(

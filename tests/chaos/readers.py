@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
@@ -101,6 +101,44 @@ def consumer_of(bootstrap: str, group: str, **more: Any) -> Consumer:
     """A consumer for assign; an offset that is out of range is an error, and never silently another one."""
     settings = {"group.id": group, "enable.auto.commit": False, "auto.offset.reset": "error"}
     return Consumer({"bootstrap.servers": bootstrap, **_QUIET, **settings, **more})
+
+
+def read_from_beginning(
+    bootstrap: str,
+    places: Sequence[Partition],
+    score: Score,
+    *,
+    until: Callable[[], bool],
+    ended: set[Partition] | None = None,
+) -> None:
+    """One consumer that is assigned everything; `until` is asked between two polls. `ended`: as `take` has it."""
+    consumer = consumer_of(bootstrap, "not-used", **{"enable.partition.eof": ended is not None})
+    consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in places])
+    diary, now = Diary(score), time.monotonic()
+    diary.write(Operation(diary.process, diary.next_index(), "assign", "ok", began=now, ended=now))
+    while not until():
+        take(consumer, diary, score, {}, ended)
+    consumer.close()
+
+
+def read_to_end(
+    bootstrap: str, places: Sequence[Partition], score: Score, within_seconds: float, linger_seconds: float = 0.0
+) -> None:
+    """The last poll: everything, from the beginning to the end of every partition, and then for a while more."""
+    ended: set[Partition] = set()
+    deadline = time.monotonic() + within_seconds
+    over_at: float | None = None
+
+    def over() -> bool:
+        nonlocal over_at
+        now = time.monotonic()
+        if over_at is None and (len(ended) == len(places) or now > deadline):
+            over_at = now + linger_seconds
+            for place in sorted(set(places) - ended):
+                score.fail(f"the end of {place[0]}-{place[1]} was not reached in {within_seconds:.0f} s")
+        return over_at is not None and now >= over_at
+
+    read_from_beginning(bootstrap, places, score, until=over, ended=ended)
 
 
 def take(

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tests.chaos.http_message import Message, NotHttp, read_body, read_head
-from tests.chaos.proxy import close, reset
+from tests.chaos.proxy import ProxyLoop, close, reset
+from tests.servers import S3Server
 
 Outage = Literal["", "reset", "silence", "503"]
 
@@ -215,3 +216,11 @@ async def _say(writer: asyncio.StreamWriter, request: Message, status: str, code
     head = f"HTTP/1.1 {status}\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n\r\n"
     writer.write(head.encode() + (b"" if request.words[0] == "HEAD" else body))
     await writer.drain()
+
+
+def in_front_of(server: S3Server, loop: ProxyLoop, seed: object) -> tuple[StoreProxy, S3Server]:
+    """A proxy that runs in `loop`, and the server as it is reached through it."""
+    host, _, port = server.endpoint.removeprefix("http://").rpartition(":")
+    proxy = StoreProxy(host, int(port), seed)
+    loop.add(proxy)
+    return proxy, S3Server(f"http://127.0.0.1:{proxy.port}", server.bucket)

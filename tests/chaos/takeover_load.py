@@ -1,4 +1,4 @@
-"""The clients of `tests.chaos.takeovers`: one producer that never pauses, one consumer that follows, a last poll."""
+"""The clients of `tests.chaos.takeovers`: one producer that never pauses, one consumer that follows."""
 
 import itertools
 import threading
@@ -6,9 +6,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, Producer, TopicPartition
+from confluent_kafka import KafkaError, Producer
 
-from tests.chaos.readers import consumer_of, take
+from tests.chaos.readers import read_from_beginning
 from tests.chaos.score import Diary, Recovery, Score
 from tests.checker.history import Operation, Partition, Send
 
@@ -26,7 +26,7 @@ class SteadyWriter(threading.Thread):
         self._rate = rate
         self._diary = Diary(score)
         self._waits: dict[Partition, float] = {}
-        self._watches: list[Recovery] = []
+        self._watch: Recovery | None = None
         self._lock = threading.Lock()
         self._producer = Producer(
             {
@@ -54,8 +54,7 @@ class SteadyWriter(threading.Thread):
 
     def watch(self) -> Recovery:
         """Tell from now on, until the next call, when something that was sent from now on is acknowledged first."""
-        recovery = Recovery(time.monotonic())
-        self._watches = [recovery]
+        self._watch = recovery = Recovery(time.monotonic())
         return recovery
 
     def take_waits(self) -> dict[Partition, float]:
@@ -77,9 +76,9 @@ class SteadyWriter(threading.Thread):
             self._diary.write(Operation(self._diary.process, index, "send", status, sends, began=began, ended=ended))
             with self._lock:
                 self._waits[place] = max(self._waits.get(place, 0.0), ended - began)
-            for watch in self._watches:
-                if error is None and began >= watch.since:
-                    watch.acknowledged.setdefault(place, ended - watch.since)
+            watch = self._watch
+            if watch is not None and error is None and began >= watch.since:
+                watch.acknowledged.setdefault(place, ended - watch.since)
 
         self._producer.produce(place[0], b"%d:" % value + b"x" * 100, partition=place[1], on_delivery=done)
 
@@ -100,29 +99,3 @@ class Follower(threading.Thread):
     def run(self) -> None:
         """Until nothing more is to be read."""
         read_from_beginning(self._brokers, self._places, self._score, until=self._score.read.is_set)
-
-
-def read_to_end(bootstrap: str, places: Sequence[Partition], score: Score) -> None:
-    """The last poll: everything, from the beginning to the end of every partition."""
-    ended: set[Partition] = set()
-    deadline = time.monotonic() + _ANSWER_SECONDS
-
-    def over() -> bool:
-        return len(ended) == len(places) or time.monotonic() > deadline
-
-    read_from_beginning(bootstrap, places, score, until=over, ended=ended)
-    for place in sorted(set(places) - ended):
-        score.fail(f"the end of {place[0]}-{place[1]} was not reached in {_ANSWER_SECONDS:.0f} s")
-
-
-def read_from_beginning(
-    bootstrap: str, places: Sequence[Partition], score: Score, *, until: Any, ended: set[Partition] | None = None
-) -> None:
-    """One consumer that is assigned everything; `until` is asked between two polls."""
-    consumer = consumer_of(bootstrap, "not-used", **{"enable.partition.eof": ended is not None})
-    consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in places])
-    diary, now = Diary(score), time.monotonic()
-    diary.write(Operation(diary.process, diary.next_index(), "assign", "ok", began=now, ended=now))
-    while not until():
-        take(consumer, diary, score, {}, ended)
-    consumer.close()

@@ -31,8 +31,9 @@ import psutil
 from cauce.testing import CauceProcess
 from tests.cauce.cluster import ThreeNodes, eventually, nodes_on, shared_redis
 from tests.cauce.kept import node_id
+from tests.chaos.readers import read_to_end
 from tests.chaos.score import Recovery, Score
-from tests.chaos.takeover_load import Follower, SteadyWriter, read_to_end
+from tests.chaos.takeover_load import Follower, SteadyWriter
 from tests.chaos.takeover_log import Moment, session_seconds_left
 from tests.chaos.takeover_probe import Probe
 from tests.checker.check import check
@@ -43,6 +44,7 @@ TOPIC, PARTITIONS = "takeovers", 24  # so many that each node leads some
 _SESSION_SECONDS = 6.0
 _PROMISES = {"object": _SESSION_SECONDS + 1, "wal": 5.0, "stop": 2.0}  # seconds
 _RATE = 200.0  # records a second
+_LAST_POLL_SECONDS = 120.0
 _TOOK = r"took [1-9]\d* leases of"
 
 
@@ -84,7 +86,7 @@ class Trial:
         self.writer.join()
         self.score.read.set()
         self._follower.join()
-        read_to_end(self.cluster.bootstrap, self.places, self.score)
+        read_to_end(self.cluster.bootstrap, self.places, self.score, _LAST_POLL_SECONDS)
         self.score.close()
         findings = check(read_history(self.score.path))
         return [*self.score.wrong, *(f"{finding.kind}: {finding.sentence}" for finding in findings)]

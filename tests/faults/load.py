@@ -2,8 +2,11 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
-from tests.cauce.cluster import SteadyProducer, read_all
+from confluent_kafka import Consumer, TopicPartition
+
+from tests.cauce.cluster import SteadyProducer, eventually, read_all
 
 
 @contextlib.contextmanager
@@ -21,3 +24,23 @@ def load(bootstrap: str, partitions: int, *topics: str) -> Iterator[list[SteadyP
     for topic, producer in zip(topics, producers, strict=True):
         assert producer.refused == []
         assert read_all(bootstrap, topic, partitions) == already[topic] | producer.acknowledged
+
+
+def still_reads(bootstrap: str, topic: str, producer: SteadyProducer) -> None:
+    """What was acknowledged by now is read from the beginning, in a topic of one partition that may be written on."""
+    known = producer.acknowledged.copy()
+    found: dict[tuple[int, int], bytes] = {}
+    settings = {"bootstrap.servers": bootstrap, "group.id": "not-used", "enable.auto.commit": False}
+    consumer = Consumer({**settings, "log_level": 0, "auto.offset.reset": "error"})
+    consumer.assign([TopicPartition(topic, 0, 0)])
+
+    def everything() -> bool:
+        batch: list[Any] = consumer.consume(1000, 0.2)
+        found.update({(one.partition(), one.offset()): one.value() for one in batch if one.error() is None})
+        return known.keys() <= found.keys()
+
+    try:
+        eventually(f"{len(known)} records of {topic} are read", everything)
+    finally:
+        consumer.close()
+    assert known.items() <= found.items()

@@ -7,7 +7,7 @@ from pathlib import Path
 from cauce.testing import CauceProcess
 from tests.cauce.commands import works
 from tests.chaos.proxy import ProxyLoop
-from tests.chaos.store_proxy import StoreProxy, Weather
+from tests.chaos.store_proxy import StoreProxy, Weather, in_front_of
 from tests.servers import S3Server
 
 TOPICS = ("object", "wal")  # by their durability, a partition each
@@ -39,11 +39,8 @@ def under_a_sky(folder: Path, store: S3Server, prefix: str) -> Iterator[tuple[Ca
     """A node whose store is behind a proxy, with the topics."""
     loop = ProxyLoop()
     try:
-        host, _, port = store.endpoint.removeprefix("http://").rpartition(":")
-        proxy = StoreProxy(host, int(port), prefix)
-        loop.add(proxy)
-        bucket = S3Server(f"http://127.0.0.1:{proxy.port}", store.bucket).url(prefix)
-        with node(folder, {"cauce.bucket": bucket}) as running:
+        proxy, through = in_front_of(store, loop, prefix)
+        with node(folder, {"cauce.bucket": through.url(prefix)}) as running:
             yield running, Sky(loop, proxy)
     finally:
         loop.close()

@@ -9,11 +9,11 @@ from infra.error_code import ErrorCode
 from infra.records.encode import encode_batch
 from infra.records.record import Record
 from infra.wire.messages import produce
-from tests.cauce.cluster import eventually, read_all
+from tests.cauce.cluster import eventually
 from tests.cauce.commands import works
 from tests.cauce.wire import ask
 from tests.chaos.store_proxy import Outage, Weather
-from tests.faults.load import load
+from tests.faults.load import load, still_reads
 from tests.faults.parts import TOPICS, Sky, under_a_sky
 from tests.servers import S3Server
 
@@ -37,8 +37,8 @@ def test_the_store_is_away(below: tuple[CauceProcess, Sky], outage: Outage) -> N
             stands = len(at_object.acknowledged)
             at_wal.await_more(300)
             assert len(at_object.acknowledged) == stands
-            known = at_wal.acknowledged.copy()
-            assert known.items() <= read_all(node.bootstrap, "wal", 1).items()
+            still_reads(node.bootstrap, "wal", at_wal)
+            still_reads(node.bootstrap, "object", at_object)
         at_object.await_more(300)
         at_wal.await_more(300)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cauce.testing import CauceProcess
 from tests.cauce.cluster import ThreeNodes, shared_redis
+from tests.patience import PATIENCE
 from tests.servers import kept_ports
 from tests.upgrade.release import Release
 
@@ -43,7 +44,7 @@ class MixedNodes(ThreeNodes):
         if kill:
             node.kill()
         else:
-            assert node.stop() == 0, node.output
+            assert node.stop(30 * PATIENCE) == 0, node.output
         self.releases[number] = release
         self.nodes[number] = self._node(number).start()
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from infra.topic_config_table import DURABILITY
 from tests.wire.client import Client, Sent
 from tests.wire.confluent_client import ConfluentClient
 
@@ -65,7 +66,9 @@ def differences(one: History, other: History) -> list[str]:
     found += [f"commits of {place}" for place in one.committed if one.committed[place] != other.committed[place]]
     for topic, configs in one.configs.items():
         for name in configs.keys() & other.configs[topic].keys():
-            if configs[name] != other.configs[topic][name]:
+            # Where a durability is nowhere set, 0.1.0 tells an empty one, and later releases that of the node.
+            unset = name == DURABILITY and DURABILITY not in _TOPICS[topic]
+            if configs[name] != other.configs[topic][name] and not unset:
                 found.append(f"{name} of {topic}")
     return found
 
@@ -75,7 +78,7 @@ def _records(codec: str, partition: int) -> list[Sent]:
     return [
         Sent(
             value,
-            b"key %d" % number,
+            f"{codec} {number}".encode(),  # none comes again, so that cleaning leaves all of them
             (("codec", codec.encode()), ("nothing", None)) if number % 2 else (),
             _START_MS + 1000 * number,
             partition,

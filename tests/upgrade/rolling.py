@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from redis import Redis
 
 from tests.cauce.cluster import eventually
 from tests.servers import S3Server
@@ -79,7 +80,7 @@ class Upgrade:
         change(0, self._new, "upgraded again")
         self._wipe(cluster)
         check("Redis wiped")
-        change(0, self._old, "a step back after kill -9")
+        change(0, self._old, "a step back after kill -9", kill=True)
         self._suite(cluster, "s2")
         change(0, self._new, "upgraded after kill -9", kill=True)
         change(1, self._new, "second node upgraded")
@@ -101,8 +102,6 @@ class Upgrade:
                 self.failed.append(f"[{cluster.told}] {tally.client}: {case}")
 
     def _wipe(self, cluster: MixedNodes) -> None:
-        from redis import Redis
-
         Redis.from_url(cluster.redis).flushall()
 
     def _record_segments(self) -> list[str]:

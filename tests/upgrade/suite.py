@@ -30,12 +30,10 @@ class Tally:
         return f"{self.client} {self.passed} passed, {self.left_out} left out, {len(self.failed)} failed"
 
 
-def run_cases(
-    bootstrap: str, nodes: int, stage: str, clients: Sequence[type[Client]] = CLIENTS, cases: Sequence[str] = ()
-) -> list[Tally]:
-    """All cases (or these), one client library beside the other; `stage` keeps their names apart from other runs'."""
+def run_cases(bootstrap: str, nodes: int, stage: str, clients: Sequence[type[Client]]) -> list[Tally]:
+    """All cases, one client library beside the other; `stage` keeps their names apart from other runs'."""
     with ThreadPoolExecutor(len(clients)) as pool:
-        return list(pool.map(lambda kind: _run(kind, bootstrap, nodes, stage, cases or tuple(CASES)), clients))
+        return list(pool.map(lambda kind: _run(kind, bootstrap, nodes, stage), clients))
 
 
 def run_peers(commands: Mapping[str, list[str]], bootstrap: str, nodes: int, stage: str) -> list[Tally]:
@@ -53,11 +51,11 @@ def run_peers(commands: Mapping[str, list[str]], bootstrap: str, nodes: int, sta
     return tallies
 
 
-def _run(kind: type[Client], bootstrap: str, nodes: int, stage: str, cases: Sequence[str]) -> Tally:
+def _run(kind: type[Client], bootstrap: str, nodes: int, stage: str) -> Tally:
     tally = Tally(kind.name)
     client = kind(bootstrap)
     try:
-        for case in cases:
+        for case in CASES:
             try:
                 if case == _COUNTS_NODES:
                     assert client.nodes() == nodes

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-WAIT_SECONDS = 45.0  # how long any one step of a case may take before it has failed
+from tests.patience import PATIENCE
+
+WAIT_SECONDS = 45.0 * PATIENCE  # how long any one step of a case may take before it has failed
 
 
 class LeftOut(Exception):

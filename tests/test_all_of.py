@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from infra.all_of import all_of
 from infra.errors import Unavailable
-from infra.view.bucket_log import all_of
 
 
 def test_answers_come_in_order() -> None:
