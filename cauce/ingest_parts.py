@@ -46,7 +46,7 @@ class IngestParts:
             state=shared.state,
             logs=self.leaders.logs,
         )
-        self.verifier = Verifier(NoTransactions())
+        self.verifier = Verifier(NoTransactions(), shared.state.behind)
         self.coordinator = self._make_coordinator()
         self.markers = MarkerWriter(self.leaders, self.coordinator, shared.clock)
         self.referrals = Referrals(shared.state.readers, shared.settings["broker.rack"] or None, shared.clock)
