@@ -50,7 +50,7 @@ class IngestParts:
         self.transactions = CoordinatedTransactions(
             shared, self.leaders, lambda marker, partitions: self.markers.write(marker, partitions)
         )
-        self.verifier = Verifier(self.transactions.check)
+        self.verifier = Verifier(self.transactions.check, shared.state.behind)
         self.coordinator = self._make_coordinator()
         self.markers = MarkerWriter(self.leaders, self.coordinator, shared.clock)
         self.referrals = Referrals(shared.state.readers, shared.settings["broker.rack"] or None, shared.clock)

@@ -6,7 +6,7 @@ must not pass. Those that go on with an open transaction are asked about nothing
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from infra.error_code import ErrorCode
@@ -60,8 +60,11 @@ class NoTransactions:
 class Verifier:
     """One a node, for all who append what clients send in transactions."""
 
-    def __init__(self, check: TransactionCheck) -> None:
+    def __init__(self, check: TransactionCheck, behind: Callable[[], Sequence[int]] = tuple) -> None:
+        """`behind()`: ids of the live nodes of an earlier release, which could not read what transactions leave: while
+        there are any, none begins in a partition."""
         self._check = check
+        self._behind = behind
         self._last: dict[int, asyncio.Future[None]] = {}  # by producer id: when the last one in its line is through
 
     def is_free(self, producer_id: int) -> bool:
@@ -97,6 +100,10 @@ class Verifier:
         """
         if not beginnings:
             return []
+        behind = list(self._behind())
+        if behind:
+            waits = f"transactions wait until nodes of an earlier release are upgraded: {behind}"
+            return [Unverified(ErrorCode.COORDINATOR_NOT_AVAILABLE, waits) for _ in beginnings]
         header = beginnings[0].header
         asked = [one.log.begin_verification(header.producer_id) for one in beginnings]
         names = [one.name for one in beginnings]

@@ -20,8 +20,10 @@ class ViewLost(Unavailable):
 
 
 FORMATS = 2
-"""What this release reads, as one number: 1 batch segments alone, 2 record segments too. A release that writes what the
-one before cannot read raises it, and writes nothing of the kind while a node of a lower number lives."""
+"""What this release reads, as one number: 1 batch segments alone, 2 record segments and transactions too.
+
+A release that writes what the one before cannot read raises it, and writes nothing of the kind while a node of a lower
+number lives."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Produce in transactions: verified once, in order while that takes time, and refused by Kafka's codes."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
@@ -59,10 +59,10 @@ class Coordinator:
 class Transactional:
     """A write side, its coordinator, and what a client sends."""
 
-    def __init__(self, side: WriteSide) -> None:
+    def __init__(self, side: WriteSide, behind: Callable[[], Sequence[int]] = tuple) -> None:
         self.side = side
         self.coordinator = Coordinator()
-        self.verifier = Verifier(self.coordinator)
+        self.verifier = Verifier(self.coordinator, behind)
         self.handler = ProduceHandler(side.leaders, find_topic, verifier=self.verifier, clock=StillClock())
         self.markers = MarkerWriter(side.leaders, clock=StillClock())
         self.ends = WriteTxnMarkersHandler(self.markers, find_topic)
@@ -198,6 +198,23 @@ def test_nothing_goes_before_a_batch_whose_coordinator_could_not_be_asked() -> N
         assert await client.produce(1) == [0]
         assert log.log_end_offset == 2
 
+    run(body)
+
+
+def test_no_transaction_begins_while_a_node_of_an_earlier_release_is_there() -> None:
+    async def body(side: WriteSide) -> None:
+        log = side.open()
+        client = Transactional(side, lambda: behind)
+        client.coordinator.add(0)
+        assert await client.produce(0) == [ErrorCode.NOT_ENOUGH_REPLICAS]
+        assert log.log_end_offset == 0
+        behind.clear()
+        assert await client.produce(0) == [0]
+        behind.append(3)
+        assert await client.produce(1) == [0], "it is open already"
+        assert await client.end(True, 0) == [0]
+
+    behind = [3]
     run(body)
 
 
