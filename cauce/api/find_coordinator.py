@@ -27,6 +27,7 @@ class LeadersAndNodes(Protocol):
 
     def leader(self, partition: PartitionId) -> Lease | None: ...
     def nodes(self) -> list[LiveSession]: ...
+    def behind(self) -> list[int]: ...
 
 
 class FindCoordinatorHandler(Handler):
@@ -60,6 +61,10 @@ class FindCoordinatorHandler(Handler):
         name = COORDINATORS.get(key_type)
         if name is None:
             return _failed(key, ErrorCode.INVALID_REQUEST, f"there are no coordinators of key type {key_type}")
+        behind = self._state.behind() if key_type == TRANSACTION else []
+        if behind:
+            why = f"transactions wait until nodes of an earlier release are upgraded: {behind}"
+            return _failed(key, ErrorCode.COORDINATOR_NOT_AVAILABLE, why)
         try:
             topic = await self._ensure_internal_topic(name)
         except CauceError as error:

@@ -28,6 +28,7 @@ class State:
         ]
         self.led = True
         self.fails = False
+        self.older: list[int] = []
 
     async def ensure(self, name: str) -> FakeTopic:
         if self.fails:
@@ -37,6 +38,9 @@ class State:
 
     def nodes(self) -> list[LiveSession]:
         return self.live
+
+    def behind(self) -> list[int]:
+        return self.older
 
     def leader(self, partition: PartitionId) -> Lease | None:
         return Lease(partition, SessionId(partition.partition % 2, 4), 0) if self.led else None
@@ -95,3 +99,15 @@ def test_key_types_without_coordinators_fail_at_once() -> None:
     found = ask(state, 6, key_type=2, coordinator_keys=["payments"]).coordinators[0]
     assert (found.error_code, found.node_id) == (ErrorCode.INVALID_REQUEST, -1)
     assert not state.created
+
+
+def test_no_coordinator_of_transactions_beside_a_node_of_an_earlier_release() -> None:
+    state = State()
+    state.older = [1]
+    found = ask(state, 3, key="rides", key_type=1)
+    assert found.error_code == ErrorCode.COORDINATOR_NOT_AVAILABLE
+    assert "[1]" in found.error_message
+    assert state.created == []
+    assert ask(state, 3, key="riders", key_type=0).error_code == ErrorCode.NONE
+    state.older = []
+    assert ask(state, 3, key="rides", key_type=1).error_code == ErrorCode.NONE
