@@ -13,8 +13,11 @@ _chain = infra.cluster.extent_chain.chain_log
 def _chain_log(epochs: Any, found: Any, **options: Any) -> Any:
     extents = list(found)
     log = _chain(epochs, extents, **options)
+    void = sorted(
+        (one for one in extents if one.extent.base_offset >= log.end_offset), key=lambda one: one.extent.base_offset
+    )
     known = {entry.producer_id: entry for entry in log.producers}
-    for one in extents:
+    for one in void:
         known.update((entry.producer_id, entry) for entry in one.producers)
     return replace(log, producers=tuple(known[key] for key in sorted(known)))
 

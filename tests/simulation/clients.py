@@ -19,14 +19,14 @@ from infra.records.encode import encode_batch
 from infra.records.record import Record
 from infra.wire.messages import create_topics, fetch, init_producer_id, list_offsets, metadata, produce
 from tests.checker.history import Operation, Partition, Poll, Send
-from tests.simulation.cluster import Cluster, node_at
+from tests.simulation.cluster import Cluster, Pipe, node_at
 from tests.simulation.loop import Process
 
 _CALL_SECONDS = 6.0
 _PRODUCE_TIMEOUT_MS = 4000
 _PAUSE_SECONDS = 0.15
 _FETCH_WAIT_MS = 500
-_RETRIED = frozenset(
+RETRIED = frozenset(
     {
         ErrorCode.NOT_LEADER_OR_FOLLOWER,
         ErrorCode.REQUEST_TIMED_OUT,
@@ -99,9 +99,9 @@ class Client:
                 await asyncio.sleep(_PAUSE_SECONDS)
         raise Unavailable("nobody answers")
 
-    async def ask(self, node_id: int, api_key: int, version: int, request: Any) -> Any:
+    async def ask(self, node_id: int, api_key: int, version: int, request: Any, pipe: Pipe | None = None) -> Any:
         """Ask one node."""
-        return await self.cluster.call(node_id, api_key, version, request, _CALL_SECONDS, self.number)
+        return await self.cluster.call(node_id, api_key, version, request, _CALL_SECONDS, self.number, pipe)
 
     async def refresh(self, *topics: str) -> None:
         """Ask somebody who leads what."""
@@ -176,9 +176,12 @@ class Producer(Client):
     def write_unanswered(self) -> None:
         """What it was at when it was stopped: nobody knows."""
         if self._under_way is not None:
-            partition, values, began = self._under_way
-            sends = tuple(Send(partition, value) for value in values)
-            self.history.write(self.number, "send", "info", began, sends=sends)
+            self.write_sent(*self._under_way)
+
+    def write_sent(self, partition: Partition, values: list[int], began: float) -> None:
+        """Without an acknowledgement that promises anything."""
+        sends = tuple(Send(partition, value) for value in values)
+        self.history.write(self.number, "send", "info", began, sends=sends)
 
     async def run(self, partitions: list[Partition]) -> None:
         """Send until it is told to stop."""
@@ -193,15 +196,11 @@ class Producer(Client):
         self._under_way = partition, values, began
         base_offset = await self._deliver(partition, values, patience)
         self._under_way = None
-        if base_offset is None or self._acks != -1:
-            self.history.ambiguous += len(values) if base_offset is None else 0
-            status, offsets = "info", [None] * len(values)
+        if self._acks == -1:
+            write_send(self.history, self.number, partition, values, base_offset, began)
         else:
-            self.history.acknowledged += len(values)
-            status, offsets = "ok", [base_offset + at for at in range(len(values))]  # type: ignore[list-item]
-            self.history.ends[partition] = max(self.history.ends.get(partition, 0), base_offset + len(values))
-        sends = tuple(Send(partition, value, offset) for value, offset in zip(values, offsets, strict=True))
-        self.history.write(self.number, "send", status, began, sends=sends)
+            self.write_sent(partition, values, began)
+            self.history.ambiguous += len(values) if base_offset is None else 0
 
     async def _deliver(self, partition: Partition, values: list[int], patience: float) -> int | None:
         """The base offset, None when it stays unknown."""
@@ -224,7 +223,7 @@ class Producer(Client):
                 if self._identity is not None:
                     self._identity.sequences[partition] = sequence + len(values)
                 return None  # it is there, nobody knows where
-            if code not in _RETRIED:
+            if code not in RETRIED:
                 self.surprise(
                     f"a send to {partition} was answered {code.name} (sequence {sequence}, since {began:.3f})"
                 )
@@ -238,36 +237,67 @@ class Producer(Client):
     async def _produce(
         self, leader: Leader, partition: Partition, values: list[int], sequence: int
     ) -> tuple[ErrorCode, int]:
-        now_ms = self.cluster.clock.now_ms()
-        records = [Record(at, now_ms, b"%d" % (value % 7), b"%d" % value) for at, value in enumerate(values)]
-        identity = self._identity
-        batch = encode_batch(
-            records,
-            codec=self.random.choice((0, 0, 2, 4)),
-            producer_id=identity.producer_id if identity is not None and sequence >= 0 else -1,
-            producer_epoch=0 if sequence >= 0 else -1,
-            base_sequence=sequence,
-        )
-        data = produce.PartitionProduceData(index=partition[1], records=memoryview(batch))
-        request = produce.ProduceRequest(
-            acks=self._acks,
-            timeout_ms=_PRODUCE_TIMEOUT_MS,
-            topic_data=[produce.TopicProduceData(name=partition[0], partition_data=[data])],
-        )
-        try:
-            answer = await self.ask(leader.node_id, produce.API_KEY, 9, request)
-        except Unavailable:
-            return ErrorCode.NETWORK_EXCEPTION, -1
-        one = answer.responses[0].partition_responses[0]
-        return ErrorCode(one.error_code), one.base_offset
+        producer_id = self._identity.producer_id if self._identity is not None and sequence >= 0 else -1
+        batch = encode(self, values, producer_id, sequence)
+        return await produced(self, leader.node_id, produce_request(partition, batch, self._acks), None)
 
     async def _identify(self) -> _Identity:
-        while True:
-            request = init_producer_id.InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=0)
-            answer = await self.ask_any(init_producer_id.API_KEY, 3, request)
-            if answer.error_code == ErrorCode.NONE:
-                return _Identity(answer.producer_id)
-            await asyncio.sleep(_PAUSE_SECONDS)
+        return _Identity(await identify(self))
+
+
+def write_send(
+    history: History, process: int, partition: Partition, values: list[int], base_offset: int | None, began: float
+) -> None:
+    """A batch that was sent with acks=all; no base offset when nobody knows what became of it."""
+    if base_offset is None:
+        history.ambiguous += len(values)
+        sends = [Send(partition, value) for value in values]
+    else:
+        history.acknowledged += len(values)
+        history.ends[partition] = max(history.ends.get(partition, 0), base_offset + len(values))
+        sends = [Send(partition, value, base_offset + at) for at, value in enumerate(values)]
+    history.write(process, "send", "info" if base_offset is None else "ok", began, sends=tuple(sends))
+
+
+def encode(client: Client, values: list[int], producer_id: int, sequence: int) -> bytes:
+    """A batch; both are -1 without a producer."""
+    now_ms = client.cluster.clock.now_ms()
+    return encode_batch(
+        [Record(at, now_ms, b"%d" % (value % 7), b"%d" % value) for at, value in enumerate(values)],
+        codec=client.random.choice((0, 0, 2, 4)),
+        producer_id=producer_id,
+        producer_epoch=0 if producer_id >= 0 else -1,
+        base_sequence=sequence,
+    )
+
+
+def produce_request(partition: Partition, batch: bytes, acks: int) -> produce.ProduceRequest:
+    """Of one batch."""
+    data = produce.PartitionProduceData(index=partition[1], records=memoryview(batch))
+    topic = produce.TopicProduceData(name=partition[0], partition_data=[data])
+    return produce.ProduceRequest(acks=acks, timeout_ms=_PRODUCE_TIMEOUT_MS, topic_data=[topic])
+
+
+async def produced(
+    client: Client, node_id: int, request: produce.ProduceRequest, pipe: Pipe | None
+) -> tuple[ErrorCode, int]:
+    """What became of it, and the base offset."""
+    try:
+        answer = await client.ask(node_id, produce.API_KEY, 9, request, pipe)
+    except Unavailable:
+        return ErrorCode.NETWORK_EXCEPTION, -1
+    one = answer.responses[0].partition_responses[0]
+    return ErrorCode(one.error_code), one.base_offset
+
+
+async def identify(client: Client) -> int:
+    """A new producer id."""
+    while True:
+        request = init_producer_id.InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=0)
+        answer = await client.ask_any(init_producer_id.API_KEY, 3, request)
+        if answer.error_code == ErrorCode.NONE:
+            return int(answer.producer_id)
+        await asyncio.sleep(_PAUSE_SECONDS)
 
 
 class Consumer(Client):
@@ -360,7 +390,7 @@ class Consumer(Client):
         elif code is ErrorCode.OFFSET_OUT_OF_RANGE:
             self.surprise(f"offset {self.positions[partition]} of {partition} is out of range")
             self.positions[partition] = 0
-        elif code not in _RETRIED:
+        elif code not in RETRIED:
             self.surprise(f"a fetch of {partition} was answered {code.name}")
         self._readers.pop(partition, None)
         await self.forget(partition)

@@ -1,7 +1,6 @@
 """What all nodes of a simulated cluster share: loop, network, bucket, Redis, settings; how requests reach a node."""
 
 import asyncio
-from collections.abc import Coroutine
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -38,6 +37,37 @@ class Door:
                 future.set_exception(Unavailable("the connection broke"))
 
 
+class Pipe:
+    """One connection: its requests are handled in the order in which they were sent, whatever each takes on its way.
+
+    When one gets lost, those behind it wait for ever, and whoever sent them opens another connection.
+    """
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self._next = 0
+        self._early: dict[int, asyncio.Future[None]] = {}
+        self._door: Door | None = None
+
+    async def turn(self, number: int, loop: VirtualLoop) -> None:
+        """Wait for those that were sent before."""
+        if number != self._next:
+            early = self._early[number] = loop.create_future()
+            await early
+
+    def reaches(self, door: Door) -> bool:
+        """Whether it still leads to the process that it was opened to."""
+        self._door = self._door or door
+        return self._door is door
+
+    def passed(self) -> None:
+        """The next one may go."""
+        self._next += 1
+        early = self._early.pop(self._next, None)
+        if early is not None:
+            early.set_result(None)
+
+
 class Cluster:
     """Made once a run. Nothing runs yet."""
 
@@ -54,6 +84,7 @@ class Cluster:
         self.surprises: list[str] = []  # what no fault excuses
         self.doors: dict[int, Door] = {}
         self.settings = _settings(folder)
+        self.ttl_seconds = Random(f"{seed}/sessions").choice((3.0, 6.0))
 
     def store(self, clock: VirtualClock) -> BucketClient:
         """A way to the bucket."""
@@ -64,29 +95,51 @@ class Cluster:
         return ViewClient(self.redis, self.network)
 
     async def call(
-        self, node_id: int, api_key: int, version: int, request: Any, seconds: float, connection_id: int
+        self,
+        node_id: int,
+        api_key: int,
+        version: int,
+        request: Any,
+        seconds: float,
+        connection_id: int,
+        pipe: Pipe | None = None,
     ) -> Any:
-        """Ask a node by its id. Raises `Unavailable` when no answer comes."""
+        """Ask a node by its id, over a connection where the order counts. Raises `Unavailable` when no answer comes."""
+        pipe = pipe or Pipe()
+        number = pipe.sent
+        pipe.sent += 1
 
-        def arrive() -> Coroutine[Any, Any, Any]:
-            door = self.doors.get(node_id)
-            if door is None or door.registry is None or not door.process.alive:
-                raise Unavailable(f"node {node_id} refuses the connection")
-            context = RequestContext(
-                api_key=api_key,
-                api_version=version,
-                client_id="simulated",
-                listener=LISTENER,
-                peer="127.0.0.1",
-                connection_id=connection_id,
-                received_at=self.clock.monotonic(),
-            )
-            return self._handle(door, door.registry, context, request)
+        async def arrive() -> Any:
+            await pipe.turn(number, self.loop)
+            try:
+                door = self.doors.get(node_id)
+                if door is None or door.registry is None or not door.process.alive or not pipe.reaches(door):
+                    raise Unavailable(f"node {node_id} refuses the connection")
+                context = RequestContext(
+                    api_key=api_key,
+                    api_version=version,
+                    client_id="simulated",
+                    listener=LISTENER,
+                    peer="127.0.0.1",
+                    connection_id=connection_id,
+                    received_at=self.clock.monotonic(),
+                )
+                answered = self._begin(door, door.registry, context, request)
+            finally:
+                pipe.passed()
+            result = await answered
+            door.waiting.pop(answered, None)
+            if isinstance(result, Exception):
+                try:
+                    raise result
+                finally:
+                    del result  # or it would hold itself, by this frame
+            return result
 
         what = f"{type(request).__name__} of {connection_id}"
         return await self.network.ask(node_name(node_id), what, arrive, seconds)
 
-    async def _handle(self, door: Door, registry: Registry, context: RequestContext, request: Any) -> Any:
+    def _begin(self, door: Door, registry: Registry, context: RequestContext, request: Any) -> "asyncio.Future[Any]":
         answered: asyncio.Future[Any] = self.loop.create_future()
         door.waiting[answered] = None
 
@@ -103,14 +156,7 @@ class Cluster:
                 answered.set_result(result)
 
         door.process.spawn(handle())
-        result = await answered
-        door.waiting.pop(answered, None)
-        if isinstance(result, Exception):
-            try:
-                raise result
-            finally:
-                del result  # or it would hold itself, by this frame
-        return result
+        return answered
 
 
 def node_name(node_id: int) -> str:
@@ -136,6 +182,7 @@ def _settings(folder: Path) -> Settings:
         "cauce.tail.bytes": "6000",
         "cauce.cache.bytes": str(1 << 23),
         "cauce.flush.interval.ms": "300",
+        "cauce.flush.bytes": "400",  # so that several are in the air when the store is slow
         "cauce.view.repair.interval.ms": "10000",
         "auto.create.topics.enable": "false",
         "offsets.topic.num.partitions": "2",

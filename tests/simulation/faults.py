@@ -13,7 +13,9 @@ from tests.simulation.network import Ambush, Weather
 from tests.simulation.nodes import CompactorNode, IngestNode, SimNode
 from tests.simulation.redis import REDIS
 
-_MEAN_PAUSE_SECONDS = 2.5
+_MEAN_PAUSE_SECONDS = 2.2
+_LATE_SECONDS = 25.0  # well within the grace of garbage
+_DISK_SECONDS = (0.003, 0.003, 0.02, 0.1, 0.3)  # that a write and its sync take
 _AMBUSHES = (  # what a node is asked, or asks for, when it is struck
     "create batches/",
     "create batches/",
@@ -38,9 +40,25 @@ _COMPACTOR_AMBUSHES = (
     "create records/",
     "create records/",
     "create manifests/",
+    "create manifests/",
+    "list records/",
+    "list manifests/",
     "get batches/",
     "delete ",
     "put_manifest",
+)
+_TAKEOVER = (  # what whoever takes a lease asks for
+    "create fences/",
+    "list manifests/",
+    "list batches/",
+    "list batches/",
+    "list batches/",
+    "get batches/",
+    "create epochs/",
+    "create epochs/",
+    "put_partition",
+    "set_leader",
+    "set_leader",
 )
 
 
@@ -70,6 +88,11 @@ class Faults:
             (3, self._cut),
             (1, self._clock_jump),
             (8, self._ambush),
+            (7, self._rivals),
+            (4, self._orphans),
+            (2, self._alone),
+            (2, self._disk_slow),
+            (3, self._compactor_struck),
         ]
         if disks_may_go:
             self._kinds.append((1, self._disk))
@@ -93,6 +116,8 @@ class Faults:
         """All is well from now on; whoever is down is started by the one who keeps nodes."""
         self._over = True
         self._cluster.network.mend()
+        for leading in self._ingest:
+            leading.disk_seconds = min(_DISK_SECONDS)
         for node in self._nodes:
             node.wanted = True
             node.clock.skew_ms = 0
@@ -100,9 +125,12 @@ class Faults:
                 node.process.resume()
 
     def _drizzle(self) -> None:
-        """Small chances of everything, at every request of this run."""
+        """Small chances of everything, at every request of this run; and disks of one kind or another."""
         for name in (BUCKET, REDIS, *(node.name for node in self._nodes)):
             self._cluster.network.weather[name] = self._fair()
+        self._cluster.network.weather[BUCKET].latency_seconds = self.random.choice((0.004, 0.02, 0.1))
+        for node in self._ingest:
+            node.disk_seconds = self.random.choice(_DISK_SECONDS)
 
     def _fair(self) -> Weather:
         draw = self.random
@@ -166,6 +194,8 @@ class Faults:
             self._count("clean stop")
             node.wanted = False
             await node.leave()
+            if self.random.random() < 0.5 and not self._over:
+                await self._for_a_while(12.0)
             node.wanted = True
 
     async def _ambush(self) -> None:
@@ -174,8 +204,10 @@ class Faults:
         if node is None:
             return
         words = _COMPACTOR_AMBUSHES if isinstance(node, CompactorNode) else _AMBUSHES
-        word, after = self.random.choice(words), self.random.random() < 0.5
-        action = self.random.choice(("kill", "power", "pause", "cut"))
+        self._lie_in_wait(node, self.random.choice(words), self.random.choice(("kill", "power", "pause", "cut")))
+
+    def _lie_in_wait(self, node: SimNode, word: str, action: str) -> None:
+        after = self.random.random() < 0.5
 
         def strike() -> None:
             if not node.process.alive or self._over:
@@ -192,10 +224,83 @@ class Faults:
 
         self._cluster.network.lie_in_wait(Ambush(node.name, word, after, self.random.choice((0, 0, 1, 3)), strike))
 
+    async def _compactor_struck(self) -> None:
+        up = [node for node in self._nodes if isinstance(node, CompactorNode) and node.process.alive]
+        if up:
+            word = self.random.choice(_COMPACTOR_AMBUSHES)
+            self._lie_in_wait(self.random.choice(up), word, self.random.choice(("kill", "pause", "pause", "cut")))
+
+    async def _rivals(self) -> None:
+        """A leader stands still, or does not reach Redis, for longer than its session; whoever takes over stands still
+        half way."""
+        node = self._some_ingest()
+        if node is None:
+            return
+        self._count("rivals")
+        process, cut = node.process, self.random.random() < 0.5
+        if cut:
+            self._cluster.network.cut(node.name, REDIS)
+        else:
+            process.pause()
+        await asyncio.sleep(self._cluster.ttl_seconds / 2)  # what is claimed until then is another's
+        back = self._strike_takeover([other for other in self._ingest if other is not node])
+        await asyncio.wait([back], timeout=self.random.uniform(5.0, 10.0))
+        if back.done():
+            await asyncio.sleep(back.result())
+        else:
+            back.cancel()
+        if cut:
+            self._cluster.network.uncut(node.name)
+        else:
+            process.resume()
+
+    def _strike_takeover(self, claimants: Sequence[IngestNode]) -> "asyncio.Future[float]":
+        """Let the next one of these that takes a lease stand still in the middle of it; answers, when it does, after
+        how many seconds the leader of before is back. To be cancelled when it is not waited for any more."""
+        word, passes = self.random.choice(_TAKEOVER), self.random.choice((0, 0, 1, 3))
+        after = self.random.random() < 0.7
+        back: asyncio.Future[float] = self._cluster.loop.create_future()
+        for one in claimants:
+
+            def strike(one: IngestNode = one) -> None:
+                if not back.done() and one.process.alive and not one.process.paused and not self._over:
+                    self._count("rivals: takeover stands still")
+                    seconds = self.random.uniform(0.3, 5.0)
+                    back.set_result(self.random.uniform(0, seconds))
+                    self._cluster.loop.world.spawn(self._pause_for(one, seconds))
+
+            self._cluster.network.lie_in_wait(Ambush(one.name, word, after, passes, strike))
+        return back
+
+    async def _pause_for(self, node: SimNode, seconds: float) -> None:
+        process = node.process
+        process.pause()
+        await asyncio.sleep(seconds)
+        process.resume()
+
     async def _stand_still(self, node: SimNode) -> None:
-        node.process.pause()
-        await self._for_a_while(self.random.choice((2.0, 8.0, 16.0)))
-        node.process.resume()
+        await self._pause_for(node, self.random.uniform(0.2, self.random.choice((2.0, 8.0, 16.0))))
+
+    async def _orphans(self) -> None:
+        """What a leader asks for arrives long after, and it may be dead by then."""
+        node, name = self._some_ingest(), self.random.choice((BUCKET, BUCKET, REDIS))
+        self._count("orphans")
+        self._weather(name, late=0.6, late_seconds=_LATE_SECONDS)
+        await self._for_a_while(2.0)
+        self._calm(name)
+        if node is not None and node.process.alive and not self._over:
+            if self.random.random() < 0.5:
+                node.kill()
+            else:
+                await self._stand_still(node)
+
+    async def _disk_slow(self) -> None:
+        node = self._some_ingest()
+        if node is not None:
+            self._count("disk slow")
+            node.disk_seconds = self.random.choice((0.2, 0.5))
+            await self._for_a_while(15.0)
+            node.disk_seconds = self.random.choice(_DISK_SECONDS)
 
     async def _clock_jump(self) -> None:
         node = self._some_ingest()
@@ -248,7 +353,8 @@ class Faults:
 
     def _storm(self) -> dict[str, float]:
         names = ("refused", "lost_before", "lost_after", "late")
-        return {name: self.random.choice((0.0, 0.1, 0.4)) for name in names}
+        storm = {name: self.random.choice((0.0, 0.1, 0.4)) for name in names}
+        return {**storm, "late_seconds": self.random.choice((8.0, _LATE_SECONDS))}
 
     def _calm(self, name: str) -> None:
         if not self._over:
@@ -269,6 +375,16 @@ class Faults:
             return
         self._count("cut")
         await self._cut_off(node)
+
+    async def _alone(self) -> None:
+        """Clients reach it, and it reaches nobody."""
+        node = self._some_ingest()
+        if node is not None:
+            self._count("alone")
+            for other in (BUCKET, REDIS, *(other.name for other in self._nodes if other is not node)):
+                self._cluster.network.cut(node.name, other)
+            await self._for_a_while(20.0)
+            self._cluster.network.uncut(node.name)
 
     async def _cut_off(self, node: SimNode) -> None:
         others = [BUCKET, REDIS, *(other.name for other in self._nodes if other is not node), "client 2", "client 3"]

@@ -93,6 +93,7 @@ class SeedTask(asyncio.Task[Any]):
 
     def __init__(self, work: Any, loop: "VirtualLoop", name: str, context: Context | None, number: int) -> None:
         self._number = number  # it is asked for at once
+        self.process = _PROCESS.get(None) if context is None else context.get(_PROCESS)
         super().__init__(work, loop=loop, name=name, context=context)
 
     def __hash__(self) -> int:
@@ -256,6 +257,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return self._closed
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
+        task = context.get("future")
+        if isinstance(task, SeedTask) and task.process is not None and not task.process.alive:
+            return  # whoever would have heard of it was killed with it
         self.unheard.append(f"{context.get('message')}: {context.get('exception')!r}")
 
     async def shutdown_asyncgens(self) -> None:

@@ -45,8 +45,6 @@ from tests.simulation.redis import ViewClient
 _WAL_FOLDER = Path("/data/wal")
 _WAL_FILE_BYTES = 1 << 15
 _WAL_BUDGET_BYTES = 1 << 20
-_DISK_SECONDS = 0.003
-_TTL_SECONDS = 6.0
 _FIRST_READER = 20
 _FIRST_COMPACTOR = 30
 
@@ -135,7 +133,7 @@ class SimNode:
             endpoints={LISTENER: endpoint(self.node_id)} if self.roles & {"ingest", "reader"} else {},
             rack=None,
             roles=self.roles,
-            ttl_seconds=_TTL_SECONDS,
+            ttl_seconds=self.cluster.ttl_seconds,
         )
         return session_keeper(store, view, self.clock, description, self.node_id, failed)
 
@@ -178,6 +176,7 @@ class IngestNode(SimNode):
     def __init__(self, cluster: Cluster, node_id: int) -> None:
         super().__init__(cluster, node_id)
         self.disk = TwinDisk()
+        self.disk_seconds = 0.003  # that a write and its sync take, on average
         self.wal: Wal | None = None
         self.leadership: Leadership | None = None
         self.parts: IngestParts | None = None
@@ -237,7 +236,7 @@ class IngestNode(SimNode):
         )
 
     def _write_later(self, write: Callable[[], None]) -> None:
-        self.cluster.loop.call_later(self.random.uniform(0, 2 * _DISK_SECONDS), write)
+        self.cluster.loop.call_later(self.random.uniform(0, 2 * self.disk_seconds), write)
 
 
 class SimConnections:

@@ -21,6 +21,7 @@ from tests.simulation.footers import parsed_once
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import Trace
 from tests.simulation.nodes import CompactorNode, IngestNode, ReaderNode, SimNode
+from tests.simulation.pipelined import PipelinedProducer
 from tests.simulation.verdict import Finding, judge
 
 Durability = Literal["object", "wal", "mixed"]
@@ -85,10 +86,10 @@ class Run:
         self.history = History(self.cluster)
         self.ingest = [IngestNode(self.cluster, number) for number in (1, 2, 3)]
         self.reader = ReaderNode(self.cluster, 21)
-        self.compactors = [CompactorNode(self.cluster, 31 + number) for number in range(self.random.choice((1, 1, 2)))]
+        self.compactors = [CompactorNode(self.cluster, 31 + number) for number in range(self.random.choice((1, 2, 2)))]
         self.nodes: list[SimNode] = [*self.ingest, self.reader, *self.compactors]
         self.partitions: list[Partition] = []
-        self.producers: list[Producer] = []
+        self.producers: list[Producer | PipelinedProducer] = []
         self.consumers: list[Consumer] = []
         self._clients = 0
         self._fault_seconds = fault_seconds
@@ -161,11 +162,14 @@ class Run:
         await admin.process.spawn(create())
 
     def _start_clients(self) -> None:
-        for idempotent, acks in ((True, -1), (True, -1), (False, -1), (False, 1)):
-            producer = Producer(
-                self.cluster, self.history, self._next_client(), self._bootstrap(), idempotent=idempotent, acks=acks
+        self.producers.append(PipelinedProducer(self.cluster, self.history, self._next_client(), self._bootstrap()))
+        for idempotent, acks in ((True, -1), (False, -1), (False, 1)):
+            self.producers.append(
+                Producer(
+                    self.cluster, self.history, self._next_client(), self._bootstrap(), idempotent=idempotent, acks=acks
+                )
             )
-            self.producers.append(producer)
+        for producer in self.producers:
             producer.process.spawn(producer.run(self.partitions)).add_done_callback(self._client_ended(producer))
         for _ in range(2):
             consumer = Consumer(self.cluster, self.history, self._next_client(), self._bootstrap())
