@@ -7,7 +7,7 @@ from typing import Any
 
 from infra.errors import CauceError, Unavailable
 from infra.settings import Settings, load_settings
-from infra.view.memory_server import MemoryServer, MemoryState
+from infra.view.memory_server import MemoryServer
 from infra.wire.handler import Registry, RequestContext
 from tests.simulation.bucket import Bucket, BucketClient
 from tests.simulation.clock import VirtualClock
@@ -80,7 +80,6 @@ class Cluster:
         self.clock = VirtualClock(loop, Random(f"{seed}/servers"))
         self.bucket = Bucket(self.clock)
         self.redis = MemoryServer(self.clock)
-        self.snapshots: list[MemoryState] = []
         self.surprises: list[str] = []  # what no fault excuses
         self.doors: dict[int, Door] = {}
         self.settings = _settings(folder)

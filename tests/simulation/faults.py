@@ -2,19 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
 from random import Random
 from typing import Any
 
-from infra.view.memory_server import MemoryState
 from tests.simulation.bucket import BUCKET
 from tests.simulation.cluster import Cluster
-from tests.simulation.network import Ambush, Weather
+from tests.simulation.network import Ambush
 from tests.simulation.nodes import CompactorNode, IngestNode, SimNode
 from tests.simulation.redis import REDIS
+from tests.simulation.services import Services
 
 _MEAN_PAUSE_SECONDS = 2.2
-_LATE_SECONDS = 25.0  # well within the grace of garbage
 _DISK_SECONDS = (0.003, 0.003, 0.02, 0.1, 0.3)  # that a write and its sync take
 _AMBUSHES = (  # what a node is asked, or asks for, when it is struck
     "create batches/",
@@ -72,19 +70,19 @@ class Faults:
         self._cluster = cluster
         self._ingest = ingest
         self._nodes = nodes
-        self._snapshot: MemoryState | None = None
+        self._services = Services(cluster, self.random)
         self._over = False
         self._kinds: list[tuple[int, Callable[[], Coroutine[Any, Any, None]]]] = [
             (4, self._kill),
             (2, self._power),
             (4, self._pause),
             (2, self._restart),
-            (2, self._redis_down),
-            (2, self._redis_wiped),
-            (2, self._redis_stale),
-            (2, self._store_down),
-            (3, self._store_weather),
-            (2, self._redis_weather),
+            (2, self._services.redis_down),
+            (2, self._services.redis_wiped),
+            (2, self._services.redis_stale),
+            (2, self._services.store_down),
+            (3, self._services.store_weather),
+            (2, self._services.redis_weather),
             (3, self._cut),
             (1, self._clock_jump),
             (8, self._ambush),
@@ -106,15 +104,15 @@ class Faults:
         weights = tuple(weight if at in chosen else 0 for at, weight in enumerate(weights))
         while self._cluster.loop.time() < end:
             await asyncio.sleep(self.random.expovariate(1 / _MEAN_PAUSE_SECONDS))
-            if self.random.random() < 0.3 and self._snapshot is None:
-                self._snapshot = self._cluster.redis.snapshot()
+            if self.random.random() < 0.3:
+                self._services.remember()
             [kind] = self.random.choices(kinds, weights)
             self._cluster.trace.note(f"fault {kind.__name__}")
             self._cluster.loop.world.spawn(kind())
 
     def heal(self) -> None:
         """All is well from now on; whoever is down is started by the one who keeps nodes."""
-        self._over = True
+        self._over = self._services.over = True
         self._cluster.network.mend()
         for leading in self._ingest:
             leading.disk_seconds = min(_DISK_SECONDS)
@@ -126,22 +124,9 @@ class Faults:
 
     def _drizzle(self) -> None:
         """Small chances of everything, at every request of this run; and disks of one kind or another."""
-        for name in (BUCKET, REDIS, *(node.name for node in self._nodes)):
-            self._cluster.network.weather[name] = self._fair()
-        self._cluster.network.weather[BUCKET].latency_seconds = self.random.choice((0.004, 0.02, 0.1))
+        self._services.drizzle([node.name for node in self._nodes])
         for node in self._ingest:
             node.disk_seconds = self.random.choice(_DISK_SECONDS)
-
-    def _fair(self) -> Weather:
-        draw = self.random
-        scale = draw.choice((0.0, 0.003, 0.02))
-        return Weather(
-            latency_seconds=draw.choice((0.001, 0.004, 0.02)),
-            refused=scale * draw.random(),
-            lost_before=scale * draw.random() / 2,
-            lost_after=scale * draw.random() / 2,
-            late=scale * draw.random(),
-        )
 
     async def _for_a_while(self, most: float) -> None:
         await asyncio.sleep(self.random.uniform(0.2, most))
@@ -287,9 +272,7 @@ class Faults:
         """What a leader asks for arrives long after, and it may be dead by then."""
         node, name = self._some_ingest(), self.random.choice((BUCKET, BUCKET, REDIS))
         self._count("orphans")
-        self._weather(name, late=0.6, late_seconds=_LATE_SECONDS)
-        await self._for_a_while(2.0)
-        self._calm(name)
+        await self._services.hold_back(name)
         if node is not None and node.process.alive and not self._over:
             if self.random.random() < 0.5:
                 node.kill()
@@ -311,63 +294,6 @@ class Faults:
             node.clock.skew_ms = self.random.choice(
                 (-3_000_000, -5000, 5000, 3_000_000)
             )  # clients may be an hour ahead
-
-    # Redis
-
-    async def _redis_down(self) -> None:
-        self._count("Redis down")
-        self._weather(REDIS, down=True)
-        await self._for_a_while(self.random.choice((3.0, 12.0)))
-        self._weather(REDIS, down=False)
-
-    async def _redis_wiped(self) -> None:
-        self._count("Redis wiped")
-        self._cluster.redis.wipe()
-
-    async def _redis_stale(self) -> None:
-        if self._snapshot is None:
-            self._snapshot = self._cluster.redis.snapshot()
-            await self._for_a_while(10.0)
-        snapshot, self._snapshot = self._snapshot, None
-        if snapshot is not None and not self._over:
-            self._count("Redis stale")
-            self._cluster.redis.restore(snapshot)
-
-    async def _redis_weather(self) -> None:
-        self._count("Redis weather")
-        self._weather(REDIS, latency_seconds=self.random.choice((0.05, 0.3)), **self._storm())
-        await self._for_a_while(6.0)
-        self._calm(REDIS)
-
-    # Store
-
-    async def _store_down(self) -> None:
-        self._count("store down")
-        self._weather(BUCKET, down=True)
-        await self._for_a_while(self.random.choice((3.0, 20.0)))
-        self._weather(BUCKET, down=False)
-
-    async def _store_weather(self) -> None:
-        self._count("store weather")
-        self._weather(BUCKET, latency_seconds=self.random.choice((0.05, 0.3, 1.0)), **self._storm())
-        await self._for_a_while(8.0)
-        self._calm(BUCKET)
-
-    def _storm(self) -> dict[str, float]:
-        names = ("refused", "lost_before", "lost_after", "late")
-        storm = {name: self.random.choice((0.0, 0.1, 0.4)) for name in names}
-        return {**storm, "late_seconds": self.random.choice((8.0, _LATE_SECONDS))}
-
-    def _calm(self, name: str) -> None:
-        if not self._over:
-            self._cluster.network.weather[name] = replace(
-                self._fair(), down=self._cluster.network.weather_of(name).down
-            )
-
-    def _weather(self, name: str, **changes: Any) -> None:
-        if not self._over:
-            weather = self._cluster.network.weather
-            weather[name] = replace(weather[name], **changes)
 
     # Network
 

@@ -14,8 +14,9 @@ from compactor.bucket_check import BucketCheck
 from infra.cluster.topics import TopicLedger
 from tests.checker.check import check
 from tests.checker.history import Operation, Partition
-from tests.simulation.clients import Admin, Client, Consumer, History, Producer
+from tests.simulation.clients import Admin, Client, History, Producer
 from tests.simulation.cluster import GRACE_SECONDS, Cluster
+from tests.simulation.consumer import Consumer
 from tests.simulation.faults import Faults
 from tests.simulation.footers import parsed_once
 from tests.simulation.loop import VirtualLoop
