@@ -52,25 +52,28 @@ class Ambush:
 
 
 class Trace:
-    """A digest of all that happened, in its order, and the newest lines for people."""
+    """All that happened, in its order: a digest of it, and its lines for people."""
 
     def __init__(self, loop: VirtualLoop, tell: Callable[[str], None] | None = None) -> None:
         self._loop = loop
-        self._digest = blake2b(digest_size=12)
+        self._lines: list[str] = []
         self._tell = tell
-        self.events = 0
+
+    @property
+    def events(self) -> int:
+        """How many there were."""
+        return len(self._lines)
 
     def note(self, line: str) -> None:
         """One event."""
-        self.events += 1
         text = f"{self._loop.time():.6f} {self._loop.steps} {line}"
-        self._digest.update(text.encode())
+        self._lines.append(text)
         if self._tell is not None:
             self._tell(text)
 
     def digest(self) -> str:
         """Of everything so far."""
-        return self._digest.hexdigest()
+        return blake2b("".join(self._lines).encode(), digest_size=12).hexdigest()
 
 
 class Network:

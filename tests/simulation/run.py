@@ -18,11 +18,11 @@ from tests.simulation.clients import Admin, Client, History, Producer
 from tests.simulation.cluster import GRACE_SECONDS, Cluster
 from tests.simulation.consumer import Consumer
 from tests.simulation.faults import Faults
-from tests.simulation.footers import parsed_once
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import Trace
 from tests.simulation.nodes import CompactorNode, IngestNode, ReaderNode, SimNode
 from tests.simulation.pipelined import PipelinedProducer
+from tests.simulation.segments import only_what_is_read, parsed_once
 from tests.simulation.verdict import Finding, judge
 
 Durability = Literal["object", "wal", "mixed"]
@@ -63,7 +63,7 @@ def simulate(
     loop = VirtualLoop(Random(f"{seed}/order"))
     trace = Trace(loop, tell)
     try:
-        with tempfile.TemporaryDirectory(prefix="simulation-") as folder, parsed_once():
+        with tempfile.TemporaryDirectory(prefix="simulation-") as folder, parsed_once(), only_what_is_read():
             whole = Run(loop, f"{seed}/{durability}", durability, Path(folder), trace, fault_seconds).whole(seed)
             return loop.run_until_complete(whole)  # type: ignore[no-any-return]
     finally:
@@ -230,9 +230,9 @@ class Run:
     async def _check_bucket(self) -> None:
         """Nothing is missing, nothing damaged, and what nothing needs goes after the grace.
 
-        By then only the compactor runs: what the others acknowledged is in the bucket once they have left.
+        By then only one compactor runs: what the others acknowledged is in the bucket once they have left.
         """
-        for node in (self.reader, *self.ingest):
+        for node in (self.reader, *self.ingest, *self.compactors[1:]):
             node.wanted = False
             await node.leave()
         await asyncio.sleep(2.2 * GRACE_SECONDS)
