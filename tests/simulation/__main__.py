@@ -1,7 +1,7 @@
 """`python -m tests.simulation --seeds A-B`: run seeds, and remember which were run.
 
     --durability object|wal|mixed   of the topics (mixed: one of each)
-    --results FILE                  a JSON line for each seed; seeds that it has for this code are not run again
+    --results FILE                  a JSON line for each seed; seeds that it has for this very code are not run again
     --processes N                   so many seeds at a time, each in a process of its own (1)
     --trace                         one seed: print every event, and what the nodes log
 
@@ -12,7 +12,6 @@ import argparse
 import gc
 import json
 import logging
-import subprocess
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -21,9 +20,9 @@ from pathlib import Path
 from time import process_time
 from typing import Any
 
+from tests.simulation.code_digest import code_digest, commit
 from tests.simulation.run import Durability, simulate
 
-_FOLDER = Path(__file__).parents[2]
 _SEEDS_A_PROCESS = 200  # so that what a run leaves behind does not grow for ever
 
 
@@ -48,11 +47,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(seeds: range, durability: Durability, results: Path | None, processes: int = 1, tell: Any = None) -> int:
     """Run what `results` does not have; say what failed at once, and everything together at the end."""
-    code = commit()
+    at, code = commit(), code_digest()
     rows = _read(results, code, durability)
     done = {row["seed"] for row in rows}
     for ran in _each([seed for seed in seeds if seed not in done], durability, processes, tell):
-        row = {"commit": code, **ran}
+        row = {"commit": at, "code": code, **ran}
         rows.append(row)
         if row["findings"]:
             print(f"seed {row['seed']} ({durability}) failed:", *row["findings"][:10], sep="\n    ", flush=True)
@@ -61,7 +60,7 @@ def run(seeds: range, durability: Durability, results: Path | None, processes: i
                 file.write(json.dumps(row) + "\n")
     mine = [row for row in rows if row["seed"] in seeds]
     failed = sorted(row["seed"] for row in mine if row["findings"])
-    print(line(mine, code, durability, seeds))
+    print(line(mine, at, code, durability, seeds))
     if failed:
         print(f"failed: {failed}")
     return 1 if failed else 0
@@ -76,7 +75,7 @@ def _each(seeds: list[int], durability: Durability, processes: int, tell: Any) -
         yield from pool.imap_unordered(partial(_row, durability=durability), seeds)
 
 
-def line(rows: list[dict[str, Any]], code: str, durability: str, seeds: range) -> str:
+def line(rows: list[dict[str, Any]], at: str, code: str, durability: str, seeds: range) -> str:
     """A row of the table in docs/reliability/simulation.md."""
 
     def total(name: str) -> int:
@@ -85,19 +84,9 @@ def line(rows: list[dict[str, Any]], code: str, durability: str, seeds: range) -
     faults = sum(sum(row["effects"].values()) for row in rows)
     failed = sum(bool(row["findings"]) for row in rows)
     return (
-        f"| {code} | {durability} | {seeds.start}-{seeds.stop - 1} | {len(rows)} | {total('acknowledged')} "
+        f"| {at} | {code} | {durability} | {seeds.start}-{seeds.stop - 1} | {len(rows)} | {total('acknowledged')} "
         f"| {total('ambiguous')} | {total('polled')} | {faults} | {failed} |"
     )
-
-
-def commit() -> str:
-    """Of the code that runs; `+` when files differ from it."""
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=_FOLDER, capture_output=True, text=True, check=True).stdout
-
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", "*.py")
-    return git("rev-parse", "--short=10", "HEAD").strip() + ("+" if changed.strip() else "")
 
 
 def _row(seed: int, durability: Durability, tell: Any = None) -> dict[str, Any]:
@@ -120,7 +109,7 @@ def _read(results: Path | None, code: str, durability: str) -> list[dict[str, An
     if results is None or not results.exists():
         return []
     rows = [json.loads(text) for text in results.read_text(encoding="utf-8").splitlines()]
-    return [row for row in rows if row["commit"] == code and row["durability"] == durability and "+" not in code]
+    return [row for row in rows if row.get("code") == code and row["durability"] == durability]
 
 
 if __name__ == "__main__":

@@ -2,14 +2,17 @@
 
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import infra.clock
 from tests.checker.history import Operation, Poll, Send
 from tests.planted import names
 from tests.simulation.__main__ import run
+from tests.simulation.code_digest import code_digest
 from tests.simulation.planted import until_found
 from tests.simulation.run import Durability, simulate
 from tests.simulation.verdict import judge
@@ -44,6 +47,40 @@ def test_a_seed_does_the_same_in_a_process_of_its_own(tmp_path: Path) -> None:
     rows = {row["seed"]: row for row in map(json.loads, results.read_text(encoding="utf-8").splitlines())}
     assert sorted(rows) == [1006, 1007]
     assert rows[1006]["digest"] == simulate(1006, "object").digest
+
+
+def test_only_results_of_the_very_code_that_runs_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    row = {
+        "commit": "another",
+        "seed": 1,
+        "durability": "wal",
+        "findings": [],
+        "acknowledged": 7,
+        "ambiguous": 0,
+        "polled": 7,
+        "effects": {},
+    }
+    results = tmp_path / "results.jsonl"
+    rows = [{**row, "code": code_digest()}, {**row, "code": "0123456789", "seed": 2}]
+    results.write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
+    assert run(range(1, 2), "wal", results) == 0
+    said = capsys.readouterr().out.split(" | ")
+    assert said[1:6] == [code_digest(), "wal", "1-1", "1", "7"]
+    assert len(results.read_text(encoding="utf-8").splitlines()) == len(rows)
+
+
+def test_the_digest_is_of_the_loaded_sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    before = code_digest()
+    changed = tmp_path / "clock.py"
+    changed.write_bytes(Path(str(infra.clock.__file__)).read_bytes() + b"\n")
+    monkeypatch.setattr(infra.clock, "__file__", str(changed))
+    assert code_digest() != before
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "cauce.cli.main", infra.clock)
+    assert code_digest() != before  # it is loaded: it counts
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "bench.anything", infra.clock)
+    assert code_digest() == before
 
 
 def test_a_planted_bug_is_found() -> None:
