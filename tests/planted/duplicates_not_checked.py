@@ -5,4 +5,4 @@ from tests.planted import Patch
 
 
 def plant(patch: Patch) -> None:
-    patch(ProducerState, "check", lambda self, header: None)
+    patch(ProducerState, "check", lambda self, header, verification=None: None)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from random import Random
 from typing import Any
 
+from tests.simulation.ambushes import OF_COMPACTORS, OF_NODES, OF_TAKEOVERS
 from tests.simulation.bucket import BUCKET
 from tests.simulation.cluster import Cluster
 from tests.simulation.network import Ambush
@@ -14,50 +15,7 @@ from tests.simulation.services import Services
 
 _MEAN_PAUSE_SECONDS = 2.2
 _DISK_SECONDS = (0.003, 0.003, 0.02, 0.1, 0.3)  # that a write and its sync take
-_AMBUSHES = (  # what a node is asked, or asks for, when it is struck
-    "create batches/",
-    "create batches/",
-    "create epochs/",
-    "create fences/",
-    "create releases/",
-    "create sessions/",
-    "head fences/",
-    "list batches/",
-    "list epochs/",
-    "publish",
-    "put_partition",
-    "set_leader",
-    "clear_leader",
-    "renew",
-    "register",
-    "ProduceRequest",
-    "ProduceRequest",
-    "FetchRequest",
-)
-_COMPACTOR_AMBUSHES = (
-    "create records/",
-    "create records/",
-    "create manifests/",
-    "create manifests/",
-    "list records/",
-    "list manifests/",
-    "get batches/",
-    "delete ",
-    "put_manifest",
-)
-_TAKEOVER = (  # what whoever takes a lease asks for
-    "create fences/",
-    "list manifests/",
-    "list batches/",
-    "list batches/",
-    "list batches/",
-    "get batches/",
-    "create epochs/",
-    "create epochs/",
-    "put_partition",
-    "set_leader",
-    "set_leader",
-)
+_STALLING_SECONDS = 0.5
 
 
 class Faults:
@@ -153,13 +111,22 @@ class Faults:
 
     async def _power(self) -> None:
         node = self._some_ingest()
-        if node is not None:
+        if node is not None and self.random.random() < 0.5:
+            await self._write_under_way(node)
+        if node is not None and node.process.alive and not self._over:
             self._count("power loss")
             node.lose_power()
             if self.random.random() < 0.15:
                 for other in self._ingest:
                     if other.process.alive:
                         other.lose_power()
+
+    async def _write_under_way(self, node: IngestNode) -> None:
+        """Until a disk that has become slow is in the middle of one."""
+        before, node.disk_seconds = node.disk_seconds, _STALLING_SECONDS
+        await asyncio.wait([node.next_write()], timeout=5.0)
+        await asyncio.sleep(self.random.uniform(0, _STALLING_SECONDS))
+        node.disk_seconds = min(_DISK_SECONDS) if self._over else before
 
     async def _disk(self) -> None:
         node = self._some_ingest()
@@ -188,7 +155,7 @@ class Faults:
         node = self._some_node()
         if node is None:
             return
-        words = _COMPACTOR_AMBUSHES if isinstance(node, CompactorNode) else _AMBUSHES
+        words = OF_COMPACTORS if isinstance(node, CompactorNode) else OF_NODES
         self._lie_in_wait(node, self.random.choice(words), self.random.choice(("kill", "power", "pause", "cut")))
 
     def _lie_in_wait(self, node: SimNode, word: str, action: str) -> None:
@@ -212,7 +179,7 @@ class Faults:
     async def _compactor_struck(self) -> None:
         up = [node for node in self._nodes if isinstance(node, CompactorNode) and node.process.alive]
         if up:
-            word = self.random.choice(_COMPACTOR_AMBUSHES)
+            word = self.random.choice(OF_COMPACTORS)
             self._lie_in_wait(self.random.choice(up), word, self.random.choice(("kill", "pause", "pause", "cut")))
 
     async def _rivals(self) -> None:
@@ -244,7 +211,7 @@ class Faults:
     def _strike_takeover(self, claimants: Sequence[IngestNode]) -> "asyncio.Future[float]":
         """Let the next one of these that takes a lease stand still in the middle of it; answers, when it does, after
         how many seconds the leader of before is back. To be cancelled when it is not waited for any more."""
-        word, passes = self.random.choice(_TAKEOVER), self.random.choice((0, 0, 1))
+        word, passes = self.random.choice(OF_TAKEOVERS), self.random.choice((0, 0, 1))
         after = self.random.random() < 0.7
         back: asyncio.Future[float] = self._cluster.loop.create_future()
         for one in claimants:
@@ -285,7 +252,7 @@ class Faults:
             self._count("disk slow")
             node.disk_seconds = self.random.choice((0.2, 0.5))
             await self._for_a_while(15.0)
-            node.disk_seconds = self.random.choice(_DISK_SECONDS)
+            node.disk_seconds = min(_DISK_SECONDS) if self._over else self.random.choice(_DISK_SECONDS)
 
     async def _clock_jump(self) -> None:
         node = self._some_ingest()

@@ -11,10 +11,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from cauce.following import Following
 from cauce.ingest_parts import IngestParts
 from cauce.leadership import Leadership
-from cauce.reader_parts import ReaderParts
 from cauce.role import Membership, Role, session_keeper
 from cauce.shared_parts import SharedParts
 from compactor.document import Document
@@ -27,15 +25,10 @@ from infra.cluster.session_keeper import SessionKeeper
 from infra.cluster.state import ClusterState
 from infra.errors import CauceError, Unavailable
 from infra.metrics import Metrics
-from infra.partition import Lease
 from infra.segment.footer import read_extents
 from infra.store.hedged import HedgedStore
 from infra.view.rebuild import rebuild
 from ingest.wal.writer import Wal
-from reader.followers import Followers
-from reader.history_source import HistorySource
-from reader.leader_connection import LeaderConnection
-from reader.subscription import Means
 from tests.disk_twin import TwinDisk, keep_everything, keep_some
 from tests.simulation.clock import VirtualClock
 from tests.simulation.cluster import LISTENER, Cluster, Door, endpoint, node_name
@@ -45,8 +38,6 @@ from tests.simulation.redis import ViewClient
 _WAL_FOLDER = Path("/data/wal")
 _WAL_FILE_BYTES = 1 << 15
 _WAL_BUDGET_BYTES = 1 << 20
-_FIRST_READER = 20
-_FIRST_COMPACTOR = 30
 
 
 class SimNode:
@@ -180,6 +171,7 @@ class IngestNode(SimNode):
         self.wal: Wal | None = None
         self.leadership: Leadership | None = None
         self.parts: IngestParts | None = None
+        self._next_write: asyncio.Future[None] | None = None
 
     def kill(self) -> None:
         """As a signal does it: the disk has all that was written."""
@@ -197,6 +189,11 @@ class IngestNode(SimNode):
         """The next start finds an empty one."""
         self.kill()
         self.disk = TwinDisk()
+
+    def next_write(self) -> "asyncio.Future[None]":
+        """Done once the next write to the WAL is asked for. One waits at a time."""
+        self._next_write = self.cluster.loop.create_future()
+        return self._next_write
 
     def _break_write(self) -> None:
         """Death in the middle of a write to the WAL, when one was under way."""
@@ -236,68 +233,9 @@ class IngestNode(SimNode):
         )
 
     def _write_later(self, write: Callable[[], None]) -> None:
+        if self._next_write is not None and not self._next_write.done():
+            self._next_write.set_result(None)
         self.cluster.loop.call_later(self.random.uniform(0, 2 * self.disk_seconds), write)
-
-
-class SimConnections:
-    """Implements what a reader node needs of `LeaderConnections`: the same requests without sockets."""
-
-    def __init__(self, node: SimNode) -> None:
-        self._node = node
-        self._opened = 0
-
-    async def open(self, lease: Lease) -> LeaderConnection:
-        """To the node that holds a lease."""
-        self._opened += 1
-        wire = _Wire(self._node.cluster, lease.session.node_id, self._node.node_id * 100_000 + self._opened)
-        return LeaderConnection(wire, lease, self._node.node_id)  # type: ignore[arg-type]
-
-
-class _Wire:
-    """Implements what `LeaderConnection` needs of a connection."""
-
-    def __init__(self, cluster: Cluster, to: int, connection_id: int) -> None:
-        self.address = node_name(to)
-        self._cluster = cluster
-        self._to = to
-        self._connection_id = connection_id
-
-    async def call(self, request: Any) -> Any:
-        answer = await self._cluster.call(self._to, 1, 16, request, 60.0, self._connection_id)
-        for topic in answer.responses:
-            for data in topic.partitions:
-                data.records = memoryview(b"".join(data.records)) if data.records else memoryview(b"")
-        return answer
-
-    def close(self) -> None:
-        return
-
-
-class ReaderNode(SimNode):
-    """Follows partitions."""
-
-    roles = frozenset({"reader"})
-
-    async def _serve(self) -> None:
-        store = self.cluster.store(self.clock)
-        cluster_id, view, recover = await self._open(store)
-        state = ClusterState(view, self.clock, cluster_id, recover=recover)
-        self.process.spawn(self._guarded(state.run()))
-        failed: asyncio.Future[BaseException] = self.cluster.loop.create_future()
-        parts = ReaderParts(self._shared(store, view, state))
-        parts.followers = Followers(
-            Means(
-                state=state,
-                histories=HistorySource(store, view, state),
-                connections=SimConnections(self),  # type: ignore[arg-type]
-                clock=self.clock,
-                observer=parts.shared.read_metrics,
-            ),
-            tail_bytes=self.cluster.settings["cauce.tail.bytes"],
-        )
-        await self._open_door(Following(parts, self._sessions(store, view, failed.set_result)))
-        error = await failed
-        raise Unavailable(f"the node ends: {error}")
 
 
 class CompactorNode(SimNode):

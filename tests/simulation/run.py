@@ -20,8 +20,9 @@ from tests.simulation.consumer import Consumer
 from tests.simulation.faults import Faults
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import Trace
-from tests.simulation.nodes import CompactorNode, IngestNode, ReaderNode, SimNode
+from tests.simulation.nodes import CompactorNode, IngestNode, SimNode
 from tests.simulation.pipelined import PipelinedProducer
+from tests.simulation.reader_node import ReaderNode
 from tests.simulation.segments import only_what_is_read, parsed_once
 from tests.simulation.verdict import Finding, judge
 

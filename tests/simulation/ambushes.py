@@ -1,0 +1,46 @@
+"""The moments in which a process is struck: words of what it asks for, or is asked; what comes twice is likelier."""
+
+OF_NODES = (  # what a node is asked, or asks for, when it is struck
+    "create batches/",
+    "create batches/",
+    "create epochs/",
+    "create fences/",
+    "create releases/",
+    "create sessions/",
+    "head fences/",
+    "list batches/",
+    "list epochs/",
+    "publish",
+    "put_partition",
+    "set_leader",
+    "clear_leader",
+    "renew",
+    "register",
+    "ProduceRequest",
+    "ProduceRequest",
+    "FetchRequest",
+)
+OF_COMPACTORS = (
+    "create records/",
+    "create records/",
+    "create manifests/",
+    "create manifests/",
+    "list records/",
+    "list manifests/",
+    "get batches/",
+    "delete ",
+    "put_manifest",
+)
+OF_TAKEOVERS = (  # what whoever takes a lease asks for
+    "create fences/",
+    "list manifests/",
+    "list batches/",
+    "list batches/",
+    "list batches/",
+    "get batches/",
+    "create epochs/",
+    "create epochs/",
+    "put_partition",
+    "set_leader",
+    "set_leader",
+)
