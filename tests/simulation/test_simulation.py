@@ -84,7 +84,7 @@ def test_the_digest_is_of_the_loaded_sources(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_a_planted_bug_is_found() -> None:
-    tried, result = until_found("bucket_not_read", most=5)
+    tried, result = until_found("epoch_starts_too_low", most=5)
     assert result is not None, f"{tried} seeds found nothing"
     assert len(names()) >= 12
 
