@@ -44,8 +44,8 @@ def compactor_of(node: CauceProcess) -> psutil.Process | None:
 class Bucket:
     """What the bucket itself says of a topic."""
 
-    def __init__(self, folder: Path, topic: str) -> None:
-        self._url = folder.as_uri()
+    def __init__(self, url: str, topic: str) -> None:
+        self._url = url
         self._topic = topic
 
     def manifests(self) -> list[Manifest]:
@@ -103,7 +103,7 @@ def scrape(node: CauceProcess) -> dict[str, float]:
 
 @pytest.mark.timeout(240)
 def test_everything_produced_becomes_record_segments_through_kills(tmp_path: Path) -> None:
-    bucket = Bucket(tmp_path / "bucket", "compacted")
+    bucket = Bucket((tmp_path / "bucket").as_uri(), "compacted")
     with CauceProcess(tmp_path, options=_OPTIONS) as node:
         create(node, "compacted")
         written = write(node.bootstrap, "compacted", values("first"))
@@ -146,7 +146,7 @@ def test_everything_produced_becomes_record_segments_through_kills(tmp_path: Pat
 
 @pytest.mark.timeout(240)
 def test_two_nodes_share_the_work_of_one_cluster(tmp_path: Path) -> None:
-    bucket = Bucket(tmp_path / "bucket", "shared")
+    bucket = Bucket((tmp_path / "bucket").as_uri(), "shared")
     with shared_redis(tmp_path) as redis:
         options = ["--bucket", (tmp_path / "bucket").as_uri(), "--redis", redis, *_OPTIONS]
         first = CauceProcess(tmp_path / "first", options=options, command="node")

@@ -37,7 +37,7 @@ def ends(written: list[Row]) -> list[int]:
 
 @pytest.mark.timeout(240)
 def test_a_topic_that_is_compacted_keeps_the_newest_of_each_key(tmp_path: Path) -> None:
-    bucket = Bucket(tmp_path / "bucket", "newest")
+    bucket = Bucket((tmp_path / "bucket").as_uri(), "newest")
     with CauceProcess(tmp_path, options=_OPTIONS) as node:
         create(node, "newest", {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0"})
         written: list[Row] = []
@@ -51,7 +51,7 @@ def test_a_topic_that_is_compacted_keeps_the_newest_of_each_key(tmp_path: Path) 
 
 @pytest.mark.timeout(240)
 def test_records_past_retention_ms_are_gone_for_consumers(tmp_path: Path) -> None:
-    bucket = Bucket(tmp_path / "bucket", "short")
+    bucket = Bucket((tmp_path / "bucket").as_uri(), "short")
     with CauceProcess(tmp_path, options=_OPTIONS) as node:
         create(node, "short", {"retention.ms": "1"})
         upto = ends(write(node.bootstrap, "short", [f"value-{number}" for number in range(500)]))

@@ -10,7 +10,7 @@ import functools
 import random
 from collections import Counter
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from tests.chaos.http_message import Message, NotHttp, read_body, read_head
 from tests.chaos.proxy import ProxyLoop, close, reset
@@ -100,7 +100,7 @@ class StoreProxy:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         self._open.add(writer)
-        upstream = _Upstream(self._target)
+        upstream = Upstream(self._target)
         try:
             while await self._one(reader, writer, upstream):
                 pass
@@ -111,7 +111,7 @@ class StoreProxy:
             await upstream.close()
             await close(writer)
 
-    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upstream: "_Upstream") -> bool:
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upstream: "Upstream") -> bool:
         """One request and its answer; False when the connection is over."""
         head = await read_head(reader)
         if head is None:
@@ -124,8 +124,11 @@ class StoreProxy:
         turned_away = await self._turn_away(weather, request, writer)
         if turned_away is not None:
             return turned_away == "answered"
-        response = await upstream.ask(request)
+        response = await self._ask(upstream, request)
         return await self._answer(weather, request, response, writer)
+
+    async def _ask(self, upstream: "Upstream", request: Message) -> Message:
+        return await upstream.ask(request)
 
     async def _turn_away(
         self, weather: Weather, request: Message, writer: asyncio.StreamWriter
@@ -182,7 +185,7 @@ class StoreProxy:
         return chance > 0 and self._random.random() < chance
 
 
-class _Upstream:
+class Upstream:
     """A connection to the server, made again when it has ended."""
 
     def __init__(self, target: tuple[str, int]) -> None:
@@ -218,9 +221,12 @@ async def _say(writer: asyncio.StreamWriter, request: Message, status: str, code
     await writer.drain()
 
 
-def in_front_of(server: S3Server, loop: ProxyLoop, seed: object) -> tuple[StoreProxy, S3Server]:
+P = TypeVar("P", bound=StoreProxy)
+
+
+def in_front_of(server: S3Server, loop: ProxyLoop, seed: object, kind: type[P] = StoreProxy) -> tuple[P, S3Server]:
     """A proxy that runs in `loop`, and the server as it is reached through it."""
     host, _, port = server.endpoint.removeprefix("http://").rpartition(":")
-    proxy = StoreProxy(host, int(port), seed)
+    proxy = kind(host, int(port), seed)
     loop.add(proxy)
     return proxy, S3Server(f"http://127.0.0.1:{proxy.port}", server.bucket)
