@@ -158,17 +158,17 @@ class SteadyProducer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        left = self._stop()
-        assert error is not None or left == 0
+        if error is not None:
+            self._end.set()
+            self._producer.purge()  # nobody asks any more what became of it
+        else:
+            self.stop()
 
     def stop(self) -> None:
         """Produce no more, and wait for what is under way."""
-        assert self._stop() == 0
-
-    def _stop(self) -> int:
         self._end.set()
         self._thread.join()
-        return self._producer.flush(_WAIT_SECONDS)
+        assert self._producer.flush(_WAIT_SECONDS) == 0
 
     def _run(self) -> None:
         number = 0

@@ -22,6 +22,7 @@ class MixedNodes(ThreeNodes):
         self.folder = folder
         self.redis = redis
         self.releases = list(releases)
+        self._failed: BaseException | None = None
         self._options = ["--bucket", bucket, "--redis", redis]
         settings = {**_SETTINGS, "cauce.session.timeout.ms": str(int(1000 * session_seconds))}
         self._options += [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
@@ -48,6 +49,14 @@ class MixedNodes(ThreeNodes):
         self.releases[number] = release
         self.nodes[number] = self._node(number).start()
 
+    def print_ends(self, error: BaseException) -> None:
+        """Of what each node said, once when something has failed."""
+        if error is not self._failed:
+            self._failed = error
+            print(f"failed: {error!r}")
+            for node in self.nodes:
+                print(f"the end of what {node.bootstrap} said:\n{node.output[-3000:]}", flush=True)
+
     @property
     def told(self) -> str:
         """Which release each node runs."""
@@ -67,9 +76,8 @@ def mixed_nodes(
             for node in cluster.nodes:
                 node.start()
             yield cluster
-        except BaseException:
-            for node in cluster.nodes:
-                print(f"the end of what {node.bootstrap} said:\n{node.output[-3000:]}")
+        except BaseException as error:
+            cluster.print_ends(error)
             raise
         finally:
             for node in cluster.nodes:

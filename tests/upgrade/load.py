@@ -4,7 +4,8 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-from tests.cauce.cluster import GroupMember, SteadyProducer, ThreeNodes, eventually, read_all
+from tests.cauce.cluster import GroupMember, SteadyProducer, eventually, read_all
+from tests.upgrade.cluster import MixedNodes
 from tests.wire.confluent_client import ConfluentClient
 
 _DURABILITIES = ("object", "wal")
@@ -13,7 +14,7 @@ _DURABILITIES = ("object", "wal")
 class Load:
     """One idempotent writer and two members of a group for a topic of each durability."""
 
-    def __init__(self, cluster: ThreeNodes, partitions: int, pause_seconds: float = 0.02) -> None:
+    def __init__(self, cluster: MixedNodes, partitions: int, pause_seconds: float = 0.02) -> None:
         """`partitions` of a topic: so many that each node leads some, whatever the ids of the topics are."""
         self._cluster = cluster
         self._partitions = partitions
@@ -37,7 +38,7 @@ class Load:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if error is not None:
-            print(f"failed: {error!r}", flush=True)  # clients that cannot reach a node take minutes to close
+            self._cluster.print_ends(error)  # at once: clients that cannot reach a node take minutes to close
         self._stack.__exit__(kind, error, at)
 
     def goes_on(self) -> None:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from confluent_kafka import (
@@ -24,7 +24,14 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from infra.error_code import ErrorCode
 from tests.wire.client import WAIT_SECONDS, Client, Got, Member, RefusedByServer, Sent
+
+_COORDINATOR_MOVES = (
+    ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
+    ErrorCode.COORDINATOR_NOT_AVAILABLE,
+    ErrorCode.NOT_COORDINATOR,
+)
 
 
 def _refuse(error: KafkaError) -> RefusedByServer:
@@ -36,6 +43,24 @@ def _result(future: Any) -> Any:
         return future.result(WAIT_SECONDS)
     except KafkaException as failure:
         raise _refuse(failure.args[0]) from None
+
+
+def _from_coordinator(ask: Callable[[], Any]) -> list[int]:
+    """Offsets that a group's coordinator answers with. librdkafka's admin leaves it to its caller to ask again where
+    the coordinator has just changed; Java's asks again by itself."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            places = _result(ask()).topic_partitions
+            for place in places:
+                if place.error:
+                    raise _refuse(place.error)
+        except RefusedByServer as refused:
+            if refused.code not in _COORDINATOR_MOVES or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return [place.offset for place in places]
 
 
 def _got(message: Any) -> Got:
@@ -248,15 +273,11 @@ class ConfluentClient(Client):
 
     def commit(self, group: str, topic: str, partition: int, offset: int) -> None:
         request = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition, offset)])
-        answer = _result(self._admin.alter_consumer_group_offsets([request])[group])
-        for place in answer.topic_partitions:
-            if place.error:
-                raise _refuse(place.error)
+        _from_coordinator(lambda: self._admin.alter_consumer_group_offsets([request])[group])
 
     def committed(self, group: str, topic: str, partition: int) -> int | None:
         request = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition)])
-        answer = _result(self._admin.list_consumer_group_offsets([request])[group])
-        offset = answer.topic_partitions[0].offset
+        [offset] = _from_coordinator(lambda: self._admin.list_consumer_group_offsets([request])[group])
         return None if offset < 0 else offset
 
     def groups(self) -> set[str]:
