@@ -1,15 +1,21 @@
 """Nodes of a cluster that are killed, lose their disks, are paused, or all end at once; on SeaweedFS and a Valkey."""
 
+import asyncio
+import contextlib
 import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from cauce.testing import CauceProcess
+from infra.cluster.lease_objects import last_epochs, read_epoch
+from infra.cluster.records import EpochRecord
+from infra.store.open import open_store
 from tests.cauce.cluster import ThreeNodes, eventually, nodes_on, read_all, shared_redis
 from tests.cauce.commands import works
 from tests.cauce.kept import node_id, write
@@ -41,11 +47,11 @@ def _victim(cluster: ThreeNodes, topic: str) -> tuple[CauceProcess, set[int]]:
 
 def _await_nobody_leads(cluster: ThreeNodes, topic: str, partitions: set[int]) -> None:
     """Nobody leads these partitions, and all others have a leader."""
+    eventually("the partitions wait for their disk", lambda: _without_leader(cluster, topic) == partitions)
 
-    def waiting() -> set[int]:
-        return {partition for partition, leader in cluster.leaders(topic).items() if leader == -1}
 
-    eventually("the partitions wait for their disk", lambda: waiting() == partitions)
+def _without_leader(cluster: ThreeNodes, topic: str) -> set[int]:
+    return {partition for partition, leader in cluster.leaders(topic).items() if leader == -1}
 
 
 def test_a_killed_node_whose_disk_is_kept(cluster: ThreeNodes) -> None:
@@ -86,6 +92,63 @@ def test_every_node_killed_at_once(cluster: ThreeNodes) -> None:
             node.start()
         for producer in producers:
             producer.await_each(_ALL)
+
+
+def test_durability_that_changes_on_a_running_topic(cluster: ThreeNodes, seaweed_server: S3Server) -> None:
+    """What a durability promises holds as soon as each partition's last epoch record, which claimants obey, has it."""
+    cluster.create_topic("changing", _PARTITIONS, cauce__durability="object")
+    victim, _ = _victim(cluster, "changing")
+    topic_id = UUID(works("topic", "describe", "changing", "--json", "-b", cluster.bootstrap).json["id"])
+
+    with (
+        _last_epochs(seaweed_server.url("nodes"), topic_id) as last,
+        load(cluster.bootstrap, _PARTITIONS, "changing", pause_seconds=0.01) as (producer,),
+    ):
+
+        def change(durability: str) -> None:
+            works("topic", "alter", "changing", "-c", f"cauce.durability={durability}", "-b", cluster.bootstrap)
+            eventually(
+                "each partition has it", lambda: {record.durability for record in last().values()} == {durability}
+            )
+
+        def led_by_victim() -> set[int]:
+            return {partition for partition, record in last().items() if record.session.node_id == node_id(victim)}
+
+        change("wal")
+        cluster.await_leaders("changing")
+        victim.kill()
+        waiting = eventually(
+            "its partitions wait for its disk", lambda: _same(_without_leader(cluster, "changing"), led_by_victim())
+        )
+        producer.await_each(set(_ALL) - waiting)
+        victim.start()
+        producer.await_each(_ALL)
+        cluster.await_leaders("changing")
+        change("object")
+        victim.kill()
+        producer.await_each(_ALL)  # others go on, without its disk
+        victim.start()
+
+
+def _same(one: set[int], other: set[int]) -> set[int]:
+    """The two sets where they are the same, else nothing."""
+    return one if one == other else set()
+
+
+@contextlib.contextmanager
+def _last_epochs(bucket: str, topic_id: UUID) -> Iterator[Callable[[], dict[int, EpochRecord]]]:
+    """Tells partition → the newest epoch record, whenever it is asked."""
+    store = open_store(bucket)
+
+    async def read() -> dict[int, EpochRecord]:
+        epochs = await last_epochs(store, topic_id)
+        return {place.partition: await read_epoch(store, place, epoch) for place, epoch in epochs.items()}
+
+    with asyncio.Runner() as runner:
+        try:
+            yield lambda: runner.run(read())
+        finally:
+            runner.run(store.close())
 
 
 def test_a_killed_node_whose_disk_is_lost(cluster: ThreeNodes, seaweed_server: S3Server) -> None:
