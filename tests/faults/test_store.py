@@ -54,7 +54,7 @@ def _ask_to_produce(bootstrap: str) -> int:
 
 def test_the_store_answers_late_or_not_although_it_did(below: tuple[CauceProcess, Sky]) -> None:
     node, sky = below
-    late = Weather(slow=0.3, slow_seconds=(0.1, 1.0), lost=0.3, wrong=0.2)
+    late = Weather(slow=0.2, slow_seconds=(0.5, 3.0), lost=0.3, wrong=0.2)
     with load(node.bootstrap, 1, *TOPICS) as producers:
         with sky.weather(late):
             eventually("creates that had succeeded are recognised", lambda: sky.count("absorbed") >= 5)
