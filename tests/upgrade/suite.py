@@ -30,10 +30,12 @@ class Tally:
         return f"{self.client} {self.passed} passed, {self.left_out} left out, {len(self.failed)} failed"
 
 
-def run_cases(bootstrap: str, nodes: int, stage: str, clients: Sequence[type[Client]]) -> list[Tally]:
-    """All cases, one client library beside the other; `stage` keeps their names apart from other runs'."""
+def run_cases(
+    bootstrap: str, nodes: int, stage: str, clients: Sequence[type[Client]], cases: Sequence[str] = tuple(CASES)
+) -> list[Tally]:
+    """Cases, one client library beside the other; `stage` keeps their names apart from other runs'."""
     with ThreadPoolExecutor(len(clients)) as pool:
-        return list(pool.map(lambda kind: _run(kind, bootstrap, nodes, stage), clients))
+        return list(pool.map(lambda kind: _run(kind, bootstrap, nodes, stage, cases), clients))
 
 
 def run_peers(commands: Mapping[str, list[str]], bootstrap: str, nodes: int, stage: str) -> list[Tally]:
@@ -51,11 +53,11 @@ def run_peers(commands: Mapping[str, list[str]], bootstrap: str, nodes: int, sta
     return tallies
 
 
-def _run(kind: type[Client], bootstrap: str, nodes: int, stage: str) -> Tally:
+def _run(kind: type[Client], bootstrap: str, nodes: int, stage: str, cases: Sequence[str]) -> Tally:
     tally = Tally(kind.name)
     client = kind(bootstrap)
     try:
-        for case in CASES:
+        for case in cases:
             try:
                 if case == _COUNTS_NODES:
                     assert client.nodes() == nodes
