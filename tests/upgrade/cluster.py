@@ -10,7 +10,7 @@ from tests.patience import PATIENCE
 from tests.servers import kept_ports
 from tests.upgrade.release import Release
 
-_SETTINGS = {"cauce.flush.interval.ms": "50", "group.initial.rebalance.delay.ms": "0"}
+_SETTINGS = {"cauce.flush.interval.ms": "250", "group.initial.rebalance.delay.ms": "0"}
 
 
 class MixedNodes(ThreeNodes):
