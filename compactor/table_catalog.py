@@ -18,6 +18,7 @@ from pyiceberg.table.metadata import TableMetadata
 from compactor.table import TableGoal, table_name
 from compactor.table_io import TableStore
 from compactor.table_schema import TOPIC, TOPIC_ID, is_text, partitioning, table_properties, table_schema
+from infra.aws import endpoint
 from infra.object_key import table_of_topic
 from infra.store.port import ObjectInfo
 
@@ -74,7 +75,7 @@ class TableCatalog:
     @property
     def _catalog(self) -> Catalog:
         if self._opened is None:
-            self._opened = load_catalog(CATALOG, **self._properties)
+            self._opened = load_catalog(CATALOG, **_with_endpoint(self._properties))
         return self._opened
 
     def _load(self, name: str) -> Table | None:
@@ -135,6 +136,12 @@ class TableCatalog:
 
     async def _list(self, prefix: str) -> list[ObjectInfo]:
         return [info async for info in self._store.store.list(prefix)]
+
+
+def _with_endpoint(properties: Mapping[str, str]) -> dict[str, str]:
+    """pyiceberg makes the client of Glue by itself, and knows nothing of LocalStack."""
+    where = endpoint("glue") if properties.get("type") == "glue" else None
+    return dict(properties) if where is None else {"glue.endpoint": where, **properties}
 
 
 def _topic_of(metadata: TableMetadata) -> UUID | None:

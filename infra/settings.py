@@ -4,7 +4,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ _SERVICE_VARIABLE = re.compile(
     r"CAUCE_(\w+_)?(SERVICE_HOST=.*|SERVICE_PORT(_\w+)?=.*|PORT=\w+://.*|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=.*)"
 )
 _HIDDEN = "[hidden]"
+_FOUND = "where it runs"
 
 
 class ListenerAddress(NamedTuple):
@@ -116,10 +117,18 @@ class Settings:
         )
 
 
+Found = Callable[[Mapping[str, str]], Mapping[str, str]]
+
+
 def load_settings(
-    flags: Mapping[str, str], file: Path | None = None, environment: Mapping[str, str] | None = None
+    flags: Mapping[str, str],
+    file: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    found: Found | None = None,
 ) -> Settings:
     """Settings from flags, then the environment, then the file, then the defaults.
+
+    `found`: is told what was given, and `listeners`; answers what the place where the node runs says beside it.
 
     Raises `BadStart` that names the setting, where it came from, and what to write instead.
     """
@@ -130,6 +139,9 @@ def load_settings(
         ("a flag", flags),
     ):
         given.update({name: (text, source) for name, text in texts.items()})
+    default = {"listeners": SETTINGS["listeners"].default}
+    told = {} if found is None else found(default | {name: text for name, (text, _) in given.items()})
+    given.update({name: (text, _FOUND) for name, text in told.items()})
     values: dict[str, Any] = {}
     for name, definition in SETTINGS.items():
         text, source = given.pop(name, (definition.default, "the default"))
@@ -140,7 +152,7 @@ def load_settings(
             raise BadStart(f"{name}={_shown(name, text)!r} from {source} {problem}") from None
     for name, (_, source) in given.items():
         raise BadStart(f"there is no setting {name!r} (from {source}){_nearest(name)}; docs/settings.md lists them")
-    settings = Settings(values, *_provenance(flags, file, environment))
+    settings = Settings(values, *_provenance(flags, file, environment, told))
     _check_together(settings)
     return settings
 
@@ -159,12 +171,17 @@ def _check_form(name: str, value: Any) -> None:
 
 
 def _provenance(
-    flags: Mapping[str, str], file: Path | None, environment: Mapping[str, str] | None
+    flags: Mapping[str, str], file: Path | None, environment: Mapping[str, str] | None, told: Mapping[str, str]
 ) -> tuple[Mapping[str, str], Mapping[str, str]]:
     texts = {name: definition.default for name, definition in SETTINGS.items()}
     origin: dict[str, str] = {}
     variables = _from_environment(os.environ if environment is None else environment)
-    for source, rows in ((f"file {file}", _from_file(file)), ("environment", variables), ("flag", flags)):
+    for source, rows in (
+        (f"file {file}", _from_file(file)),
+        ("environment", variables),
+        ("flag", flags),
+        (_FOUND, told),
+    ):
         texts.update({name: _shown(name, text) for name, text in rows.items()})
         origin.update(dict.fromkeys(rows, source))
     return texts, origin
