@@ -63,6 +63,13 @@ def credentials() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def moto_server(aws_credentials: None) -> Iterator[S3Server]:
     """The everyday S3: in memory, in this process."""
+    with moto() as server:
+        yield server
+
+
+@contextlib.contextmanager
+def moto() -> Iterator[S3Server]:
+    """A moto server of the caller's own; credentials stand in the environment."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +37,7 @@ def serve(flags: Mapping[str, str], file: Path | None, *, alone: bool) -> None:
         raise BadStart("the nodes of a cluster share a Redis: give --redis redis://HOST:6379, or use `cauce up`")
     set_up_logging(settings["cauce.log.level"], settings["cauce.log.format"])
 
+    gc.disable()  # what is imported stays for good: looking through it again and again is a sixth of a start
     from cauce.node import Node  # takes most of a second: not before the settings are known to be right
 
     async def run(settings: Settings) -> None:
@@ -44,7 +46,11 @@ def serve(flags: Mapping[str, str], file: Path | None, *, alone: bool) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
         node = Node(settings)
-        await node.start()
+        try:
+            await node.start()
+        finally:
+            gc.freeze()
+            gc.enable()
         try:
             _tell(node, greet=alone)
             await node.run_until(stop)
