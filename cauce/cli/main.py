@@ -4,6 +4,7 @@ import typer
 
 from cauce.cli import bucket, group, topic, transactions
 from cauce.cli.consume import consume
+from cauce.cli.doctor import doctor
 from cauce.cli.node import node
 from cauce.cli.produce import produce
 from cauce.cli.recover import recover
@@ -25,6 +26,7 @@ app.command()(consume)
 app.command()(replay)
 app.command()(sql)
 app.command()(recover)
+app.command()(doctor)
 app.add_typer(topic.app, name="topic")
 app.add_typer(group.app, name="group")
 app.add_typer(transactions.app, name="transactions")
