@@ -3,11 +3,11 @@
 import asyncio
 import json
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
 from infra.aws import ClientOptions, client, endpoint, s3_client, secret_value
+from infra.clock import SYSTEM_CLOCK
 from infra.errors import BadStart
 from infra.store.open import open_store
 from infra.store.probe import probe_store
@@ -16,17 +16,14 @@ from tests.servers import S3Server, closed_port
 _REGION = "eu-central-1"
 
 
-@pytest.fixture
-def localstack(moto_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
-    """A server that LOCALSTACK_HOST names."""
-    monkeypatch.setenv("LOCALSTACK_HOST", urlsplit(moto_server.endpoint).netloc)
-    return moto_server
-
-
-def _stored(text: str, name: str = "cauce/redis") -> str:
+def _stored(text: str) -> str:
     secrets: Any = client("secretsmanager", ClientOptions(region=_REGION))
-    arn: str = secrets.create_secret(Name=name, SecretString=text)["ARN"]
+    arn: str = secrets.create_secret(Name=_name(), SecretString=text)["ARN"]
     return arn
+
+
+def _name() -> str:
+    return f"cauce/redis/{SYSTEM_CLOCK.token()}"
 
 
 @pytest.mark.usefixtures("mocked_aws")
@@ -42,9 +39,9 @@ def test_a_secret_is_read_in_the_region_of_its_arn(monkeypatch: pytest.MonkeyPat
 def test_secrets_that_cannot_be_read() -> None:
     arn = _stored("x")
     with pytest.raises(BadStart, match="there is no such secret in that region: check the ARN"):
-        secret_value(arn.replace("redis", "other"))
+        secret_value(arn.replace("cauce/redis", "cauce/other"))
     secrets: Any = client("secretsmanager", ClientOptions(region=_REGION))
-    binary = secrets.create_secret(Name="bytes", SecretBinary=b"\x00")["ARN"]
+    binary = secrets.create_secret(Name=_name(), SecretBinary=b"\x00")["ARN"]
     with pytest.raises(BadStart, match="holds bytes and no text"):
         secret_value(binary)
     secrets.delete_secret(SecretId=arn)
@@ -78,9 +75,10 @@ def test_localstack_is_asked_only_when_it_is_named(localstack: S3Server, monkeyp
 def test_every_client_finds_localstack(localstack: S3Server) -> None:
     glue: Any = client("glue", ClientOptions(region=_REGION))
     assert glue.meta.endpoint_url == localstack.endpoint
-    glue.create_database(DatabaseInput={"Name": "cauce"})
-    assert [one["Name"] for one in glue.get_databases()["DatabaseList"]] == ["cauce"]
-    assert json.loads(secret_value(_stored('{"password": "word"}', "cauce/json"))) == {"password": "word"}
+    name = f"clients-{SYSTEM_CLOCK.token()}"
+    glue.create_database(DatabaseInput={"Name": name})
+    assert name in [one["Name"] for one in glue.get_databases()["DatabaseList"]]
+    assert json.loads(secret_value(_stored('{"password": "word"}'))) == {"password": "word"}
 
     async def main() -> str:
         await probe_store(store := open_store(f"s3://{localstack.bucket}/localstack?region=us-east-1"), "it")

@@ -7,6 +7,7 @@ debootstrap and PyPI; says so and ends with 3 where they are missing. The image 
 """
 
 import argparse
+import logging
 import os
 import shutil
 import signal
@@ -21,7 +22,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from tests.cauce.cluster import eventually
 from tests.chaos.redis_party import RedisParty
 from tests.image.dockerfile import Stage, stages
-from tests.image.root import StageRoot, build
+from tests.image.root import StageRoot, built
 from tests.servers import credentials, free_ports, moto
 
 _MISSING = 3
@@ -80,17 +81,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Carry out the Dockerfile's steps in a debootstrap root.")
     parser.add_argument("--cache", type=Path, help="keeps the Debian root for the next time")
     arguments = parser.parse_args()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # moto's server tells of every request
     if os.geteuid() != 0 or shutil.which("debootstrap") is None:
         print("not run: it needs root and debootstrap")
         sys.exit(_MISSING)
     with tempfile.TemporaryDirectory(prefix="cauce-image-") as name:
         cache = arguments.cache or Path(name)
-        root = build(stages(), cache)
-        try:
+        with built(stages(), cache) as root:
             _byte_code(root)
             _check(root, stages()[-1], Path(name))
-        finally:
-            root.close()
     print("the Dockerfile's steps were carried out, as its user, without a container engine; the image was not built")
 
 

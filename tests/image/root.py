@@ -7,9 +7,11 @@ user, as in an image. Needs root, and debootstrap with a Debian mirror for the f
 import os
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.image.dockerfile import ROOT, Instruction, Stage, allowed
@@ -17,6 +19,7 @@ from tests.image.dockerfile import ROOT, Instruction, Stage, allowed
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PACKAGES = "python3,python3-venv,ca-certificates"
 _SUITE = "bookworm"
+_DEVICES = {"null": 3, "zero": 5, "random": 8, "urandom": 9}
 _LENT = ("/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs/ca-certificates.crt", "/etc/xdg/pip")  # the way to PyPI
 
 
@@ -47,11 +50,15 @@ class StageRoot:
         shutil.rmtree(self.folder)
 
     def mount(self) -> None:
-        """The kernel's own folders, as every container has them."""
-        for name in ("proc", "dev", "sys"):
-            subprocess.run(["mount", "--rbind", f"/{name}", str(self.folder / name)], check=True)
-            subprocess.run(["mount", "--make-rslave", str(self.folder / name)], check=True)
+        """What every container has from the kernel; nothing of this machine's own, so that nothing of it can go."""
+        for name, kind in (("proc", "proc"), ("dev", "tmpfs")):
+            subprocess.run(["mount", "-t", kind, kind, str(self.folder / name)], check=True)
             self._mounted.append(self.folder / name)
+        for name, minor in _DEVICES.items():
+            os.mknod(self.folder / "dev" / name, stat.S_IFCHR | 0o666, os.makedev(1, minor))
+            (self.folder / "dev" / name).chmod(0o666)
+        (self.folder / "dev/shm").mkdir()
+        (self.folder / "dev/shm").chmod(0o1777)
 
     def lend(self) -> None:
         """Let what runs here find the package index as this machine does."""
@@ -74,12 +81,19 @@ class StageRoot:
         subprocess.run(self.command(words), env=self.environment | dict(more or {}), check=True)
 
 
-def build(stages: Sequence[Stage], cache: Path) -> StageRoot:
-    """Carry out every stage; the root of the last one, to be closed."""
+@contextmanager
+def built(stages: Sequence[Stage], cache: Path) -> Iterator[StageRoot]:
+    """Carry out every stage; the root of the last one, as long as the with statement lasts."""
+    with ExitStack() as stack:
+        yield _build(stages, cache, stack)
+
+
+def _build(stages: Sequence[Stage], cache: Path, stack: ExitStack) -> StageRoot:
     done: dict[str, StageRoot] = {}
     current = None
     for stage in stages:
         current = StageRoot(Path(tempfile.mkdtemp(prefix=f"{stage.name or 'image'}-", dir=cache)))
+        stack.callback(current.close)
         done[stage.name] = current
         subprocess.run(["cp", "-a", f"{debian(cache)}/.", str(current.folder)], check=True)
         current.lend()
@@ -88,9 +102,6 @@ def build(stages: Sequence[Stage], cache: Path) -> StageRoot:
             print(f"{stage.name or 'image'}: {instruction.name} {instruction.text[:100]}", flush=True)
             _carry_out(current, instruction, done)
     assert current is not None
-    for root in done.values():
-        if root is not current:
-            root.close()
     return current
 
 
