@@ -28,8 +28,10 @@ RUN python -m compileall -q -j 0 -x '/(test|tests|idlelib|lib2to3|site-packages|
 RUN groupadd --gid 10001 cauce \
     && useradd --uid 10001 --gid cauce --home-dir /var/lib/cauce --create-home --shell /usr/sbin/nologin cauce
 COPY --from=build /opt/cauce /opt/cauce
+# OpenBLAS would start a thread a core when numpy is imported; nothing here multiplies matrices.
 ENV PATH=/opt/cauce/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    OPENBLAS_NUM_THREADS=1 \
     CAUCE_DATA=/var/lib/cauce \
     CAUCE_HTTP=0.0.0.0:9644 \
     CAUCE_LISTENERS=PLAINTEXT://0.0.0.0:9092 \

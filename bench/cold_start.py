@@ -126,7 +126,7 @@ def _place(folder: Path, arguments: argparse.Namespace) -> Iterator[Place]:
         redis.start()
         try:
             environment = {name: text for name, text in os.environ.items() if not name.startswith(("CAUCE_", "PYTHON"))}
-            environment |= {"PYTHONPATH": str(_ROOT)}
+            environment |= {"PYTHONPATH": str(_ROOT), "OPENBLAS_NUM_THREADS": "1"}  # the second as in the image
             options = ["--bucket", bucket, "--redis", f"redis://127.0.0.1:{redis.port}"]
             options += [word for one in arguments.set for word in ("--set", one)]
             yield Place(folder, arguments.python, options, environment)
