@@ -30,7 +30,7 @@ def metadata_server(answers: Mapping[str, Any]) -> Iterator[str]:
     """Serve JSON by path below the address that this gives; what ECS_CONTAINER_METADATA_URI_V4 holds."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             found = answers.get(self.path.removeprefix("/v4/abc"))
             body = json.dumps(found).encode()
             self.send_response(404 if found is None else 200)
