@@ -40,7 +40,7 @@ def outage_place(folder: Path, settings: Sequence[str]) -> Iterator[OutagePlace]
         loop, redis = ProxyLoop(), RedisParty(folder)
         try:
             redis.start()
-            store, through = in_front_of(server, loop, "outage")
+            store, through = in_front_of(server, loop, "outage", StoreProxy)
             options = ["--bucket", through.url("outage"), "--redis", f"redis://127.0.0.1:{redis.port}"]
             options += [word for one in settings for word in ("--set", one)]
             with CauceProcess(folder / "node", options=options, command="node") as node:

@@ -19,7 +19,7 @@ import psutil
 
 from cauce.testing import CauceProcess
 from tests.chaos.proxy import ProxyLoop, TcpProxy
-from tests.chaos.store_proxy import in_front_of
+from tests.chaos.store_proxy import StoreProxy, in_front_of
 from tests.servers import S3Server, kept_ports
 
 _INSIDE = Path(__file__).parent / "inside"
@@ -55,7 +55,7 @@ class NodeParty:
         self.loop = loop
         for proxy in (self.clients, self.redis):
             loop.add(proxy)
-        self.store, through = in_front_of(store, loop, f"{seed} {number}")
+        self.store, through = in_front_of(store, loop, f"{seed} {number}", StoreProxy)
         options = ["--advertise", self.bootstrap, "--bucket", through.url("chaos")]
         options += ["--redis", f"redis://127.0.0.1:{self.redis.port}"]
         options += [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]

@@ -224,7 +224,7 @@ async def _say(writer: asyncio.StreamWriter, request: Message, status: str, code
 P = TypeVar("P", bound=StoreProxy)
 
 
-def in_front_of(server: S3Server, loop: ProxyLoop, seed: object, kind: type[P] = StoreProxy) -> tuple[P, S3Server]:
+def in_front_of(server: S3Server, loop: ProxyLoop, seed: object, kind: type[P]) -> tuple[P, S3Server]:
     """A proxy that runs in `loop`, and the server as it is reached through it."""
     host, _, port = server.endpoint.removeprefix("http://").rpartition(":")
     proxy = kind(host, int(port), seed)

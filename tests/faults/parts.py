@@ -39,7 +39,7 @@ def under_a_sky(folder: Path, store: S3Server, prefix: str) -> Iterator[tuple[Ca
     """A node whose store is behind a proxy, with the topics."""
     loop = ProxyLoop()
     try:
-        proxy, through = in_front_of(store, loop, prefix)
+        proxy, through = in_front_of(store, loop, prefix, StoreProxy)
         with node(folder, {"cauce.bucket": through.url(prefix)}) as running:
             yield running, Sky(loop, proxy)
     finally:
