@@ -48,9 +48,14 @@ class IngestParts:
             logs=self.leaders.logs,
         )
         self.transactions = CoordinatedTransactions(
-            shared, self.leaders, lambda marker, partitions: self.markers.write(marker, partitions)
+            shared,
+            self.leaders,
+            lambda marker, partitions: self.markers.write(marker, partitions),
+            self.ingest_metrics,
         )
-        self.verifier = Verifier(self.transactions.check, shared.state.behind)
+        self.verifier = Verifier(
+            self.transactions.check, shared.state.behind, clock=shared.clock, observer=self.ingest_metrics
+        )
         self.coordinator = self._make_coordinator()
         self.markers = MarkerWriter(self.leaders, self.coordinator, shared.clock)
         self.referrals = Referrals(shared.state.readers, shared.settings["broker.rack"] or None, shared.clock)

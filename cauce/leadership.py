@@ -50,7 +50,13 @@ class Leadership:
             repair_view_seconds=shared.settings["cauce.view.repair.interval.ms"] / 1000,
         )
         self._gauges = StateMetrics(
-            shared.metrics, parts.leaders, shared.state, parts.committed, lambda: parts.wal.bytes_used, shared.clock
+            shared.metrics,
+            parts.leaders,
+            shared.state,
+            parts.committed,
+            parts.transactions.coordinator,
+            lambda: parts.wal.bytes_used,
+            shared.clock,
         )
         self._sessions.on_open(self._begin)
         parts.on_lost = self._lost

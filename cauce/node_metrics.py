@@ -8,6 +8,7 @@ from infra.metrics import Metrics
 from infra.partition import PartitionId
 from infra.ports import LogReader, TopicDirectory
 from infra.records.batch import BatchHeader
+from ingest.coordinator.transaction_coordinator import TransactionCoordinator
 from ingest.leaders import Leaders
 from ingest.observer import IngestObserver
 from reader.observer import ReadObserver
@@ -15,6 +16,7 @@ from reader.observer import ReadObserver
 Committed = Callable[[], Iterable[tuple[str, str, int, int]]]  # (group, topic, partition, offset) of this node's groups
 
 _FAILED = "error"
+_COMMITTED, _ABORTED = "committed", "aborted"
 
 
 def store_observer(metrics: Metrics) -> Callable[[str, str, float, int], None]:
@@ -33,6 +35,8 @@ class IngestMetrics(IngestObserver):
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        for outcome in (_COMMITTED, _ABORTED):
+            metrics.transactions_ended.labels(outcome)  # there from the start: what does not exist has no rate
 
     def appended(self, topic: str, records: int, size: int) -> None:
         label = self._metrics.topic_label(topic)
@@ -47,6 +51,15 @@ class IngestMetrics(IngestObserver):
 
     def published(self, seconds: float) -> None:
         self._metrics.publish_seconds.observe(seconds)
+
+    def decided(self, commit: bool) -> None:
+        self._metrics.transactions_ended.labels(_COMMITTED if commit else _ABORTED).inc()
+
+    def timed_out(self) -> None:
+        self._metrics.transactions_timed_out.inc()
+
+    def verified(self, seconds: float) -> None:
+        self._metrics.verification_seconds.observe(seconds)
 
     def leading(self, partitions: int) -> None:
         self._metrics.leases.set(partitions)
@@ -80,6 +93,7 @@ class StateMetrics:
         leaders: Leaders,
         topics: TopicDirectory,
         committed: Committed,
+        transactions: TransactionCoordinator,
         wal_bytes: Callable[[], int],
         clock: Clock,
     ) -> None:
@@ -87,6 +101,7 @@ class StateMetrics:
         self._leaders = leaders
         self._topics = topics
         self._committed = committed
+        self._transactions = transactions
         self._wal_bytes = wal_bytes
         self._clock = clock
 
@@ -95,6 +110,9 @@ class StateMetrics:
         metrics = self._metrics
         metrics.unflushed_bytes.set(self._leaders.unpublished_bytes)
         metrics.wal_bytes.set(self._wal_bytes())
+        under_way = self._transactions.under_way()
+        metrics.transactions_open.set(under_way.open)
+        metrics.markers_pending.set(under_way.markers)
         marks: dict[tuple[str, ...], float] = {}
         for log in self._leaders.logs():
             labels = (metrics.topic_label(log.topic), str(log.partition.partition))

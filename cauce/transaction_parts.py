@@ -14,6 +14,7 @@ from ingest.coordinator.transaction_coordinator import TransactionCoordinator
 from ingest.coordinator.transaction_shard import TransactionParts
 from ingest.coordinator.transactions import TransactionLimits
 from ingest.leaders import Leaders
+from ingest.observer import IngestObserver
 from ingest.peers import Peers
 from reader.log_source import LedLogs
 
@@ -26,7 +27,9 @@ WriteMarkers = Callable[[Marker, Sequence[PartitionId]], Awaitable[Mapping[Parti
 class CoordinatedTransactions:
     """Coordinator, check and the way to other nodes: one a node."""
 
-    def __init__(self, shared: SharedParts, leaders: Leaders, write_markers: WriteMarkers) -> None:
+    def __init__(
+        self, shared: SharedParts, leaders: Leaders, write_markers: WriteMarkers, observer: IngestObserver
+    ) -> None:
         """`write_markers` writes one into partitions that this node leads."""
         listener = shared.settings.listeners[0].name
         # Two ways to each node: whether a partition is in a transaction must not wait behind a flush.
@@ -49,6 +52,7 @@ class CoordinatedTransactions:
                 markers=MarkerSender(shared.state, carrier, shared.topic_ledger.has_name),
                 clock=shared.clock,
                 limits=_limits(shared.settings),
+                observer=observer,
             ),
             clock=shared.clock,
         )

@@ -61,6 +61,22 @@ class Metrics:
         self.group_lag_seconds = self._gauge(
             "cauce_group_lag_seconds", "Age of the oldest record above the committed offset.", ("group", "topic")
         )
+        self.transactions_open = self._gauge(
+            "cauce_transactions_open", "Transactions that this node coordinates and that are open."
+        )
+        self.transactions_ended = self._counter(
+            "cauce_transactions_ended", "Transactions that this node decided, by outcome.", ("outcome",)
+        )
+        self.transactions_timed_out = self._counter(
+            "cauce_transactions_timed_out", "Transactions that this node aborted because they took too long."
+        )
+        self.markers_pending = self._gauge(
+            "cauce_transaction_markers_pending", "Partitions that wait for the marker of a decided transaction."
+        )
+        self.verification_seconds = self._histogram(
+            "cauce_transaction_verification_seconds",
+            "Waiting for a coordinator's word that a partition is in a transaction.",
+        )
         self.requests = self._counter("cauce_requests", "Requests answered, by API.", ("api",))
         self.request_seconds = self._histogram("cauce_request_seconds", "From request to answer, by API.", ("api",))
         self.request_errors = self._counter("cauce_request_errors", "Requests that cost their connection.", ("api",))

@@ -19,5 +19,14 @@ class IngestObserver:
     def published(self, seconds: float) -> None:
         """A batch segment became visible."""
 
+    def decided(self, commit: bool) -> None:
+        """A transaction that is coordinated here is committed or aborted: its decision is durable."""
+
+    def timed_out(self) -> None:
+        """A transaction was aborted because it took too long; it counts as decided too."""
+
+    def verified(self, seconds: float) -> None:
+        """A transaction's coordinator was asked about partitions, and has answered, or has not in time."""
+
     def leading(self, partitions: int) -> None:
         """So many partitions are led now."""

@@ -9,11 +9,13 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from infra.clock import SYSTEM_CLOCK, Clock
 from infra.error_code import ErrorCode
 from infra.errors import CauceError, Unavailable
 from infra.partition import PartitionId, TopicPartition
 from infra.ports import TransactionCheck, Verification
 from infra.records.batch import TRANSACTIONAL, BatchHeader
+from ingest.observer import IngestObserver
 
 
 class TransactionalLog(Protocol):
@@ -60,11 +62,20 @@ class NoTransactions:
 class Verifier:
     """One a node, for all who append what clients send in transactions."""
 
-    def __init__(self, check: TransactionCheck, behind: Callable[[], Sequence[int]] = tuple) -> None:
+    def __init__(
+        self,
+        check: TransactionCheck,
+        behind: Callable[[], Sequence[int]] = tuple,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        observer: IngestObserver | None = None,
+    ) -> None:
         """`behind()`: ids of the live nodes of an earlier release, which could not read what transactions leave: while
         there are any, none begins in a partition."""
         self._check = check
         self._behind = behind
+        self._clock = clock
+        self._observer = observer or IngestObserver()
         self._last: dict[int, asyncio.Future[None]] = {}  # by producer id: when the last one in its line is through
 
     def is_free(self, producer_id: int) -> bool:
@@ -107,12 +118,15 @@ class Verifier:
         header = beginnings[0].header
         asked = [one.log.begin_verification(header.producer_id) for one in beginnings]
         names = [one.name for one in beginnings]
+        begun = self._clock.monotonic()
         try:
             async with asyncio.timeout(seconds):
                 known = await self._check.verify(transactional_id, header.producer_id, header.producer_epoch, names)
         except (TimeoutError, Unavailable) as error:
             failed = Unverified(ErrorCode.NETWORK_EXCEPTION, f"the coordinator of {transactional_id!r}: {error}")
             return [failed for _ in names]
+        finally:
+            self._observer.verified(self._clock.monotonic() - begun)
         codes = [known.get(name, ErrorCode.INVALID_TXN_STATE) for name in names]
         return [
             verification if code is ErrorCode.NONE else Unverified(code)

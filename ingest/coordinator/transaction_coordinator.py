@@ -10,7 +10,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from infra.clock import SYSTEM_CLOCK, Clock
 from infra.error_code import ErrorCode
@@ -21,6 +21,7 @@ from ingest.coordinator.placement import partition_of_key
 from ingest.coordinator.shard import answer_code
 from ingest.coordinator.transaction import NO_PRODUCER, Producer, Step, Transaction, TransactionRecord
 from ingest.coordinator.transaction_shard import TransactionParts, TransactionShard
+from ingest.coordinator.transaction_state import TransactionState
 from ingest.coordinator.transactions import TransactionFilter
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,13 @@ class TransactionListing:
     transactional_id: str
     record: TransactionRecord
     partitions: tuple[TopicPartition, ...]  # once it is decided, those whose marker is missing
+
+
+class UnderWay(NamedTuple):
+    """What a coordinator has not ended yet."""
+
+    open: int  # transactions
+    markers: int  # partitions without the marker of what is decided
 
 
 class TransactionCoordinator:
@@ -200,6 +208,12 @@ class TransactionCoordinator:
             now_ms = self._clock.now_ms()
             found += [_listing(one) for one in shard.transactions if wanted.lets_through(one, now_ms)]
         return found
+
+    def under_way(self) -> UnderWay:
+        """What is open or being ended here, as far as it is loaded."""
+        known = [one for shard in self._shards.values() for one in shard.transactions]
+        is_open = sum(one.record.state is TransactionState.ONGOING for one in known)
+        return UnderWay(is_open, sum(len(one.unmarked) for one in known))
 
     async def _fresh_producer_id(self) -> int:
         try:

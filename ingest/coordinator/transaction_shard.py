@@ -10,7 +10,7 @@ is loaded anew, from the log.
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from infra.clock import Clock
@@ -27,6 +27,7 @@ from ingest.coordinator.transaction_loading import load_transactions
 from ingest.coordinator.transaction_records import TransactionChange, encode_change
 from ingest.coordinator.transaction_state import TransactionState
 from ingest.coordinator.transactions import TransactionLimits, Transactions
+from ingest.observer import IngestObserver
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class TransactionParts:
     markers: MarkerSender
     clock: Clock
     limits: TransactionLimits
+    observer: IngestObserver = field(default_factory=IngestObserver)
 
 
 class TransactionShard:
@@ -159,8 +161,11 @@ class TransactionShard:
                 self._load_anew()
             raise
         transaction.stored()
-        if transaction.record.state.prepared and written is self._log:
-            self._finish(transaction)
+        state = transaction.record.state
+        if state.prepared:
+            self._parts.observer.decided(state is TransactionState.PREPARE_COMMIT)
+            if written is self._log:
+                self._finish(transaction)
 
     # markers
 
@@ -186,7 +191,10 @@ class TransactionShard:
         for transaction in late:
             log.info("transaction of %r takes too long and is aborted", transaction.transactional_id)
             transaction.abort(self._parts.clock.now_ms())
-        await asyncio.gather(*(self.write(transaction) for transaction in late), return_exceptions=True)
+        written = await asyncio.gather(*(self.write(transaction) for transaction in late), return_exceptions=True)
+        for outcome in written:
+            if outcome is None:
+                self._parts.observer.timed_out()
 
     async def expire(self) -> None:
         """Forget ids that nobody has used for long. Raises as `abort_late`, and as `write` less what it was."""

@@ -15,6 +15,8 @@ from cauce.testing import CauceProcess
 from infra.metrics import MAX_TOPICS, Metrics
 from infra.wire.messages import create_topics
 from tests.cauce.kept import commit, read, write
+from tests.cauce.transactions import producer
+from tests.cauce.transactions import write as transact
 from tests.cauce.wire import ask
 
 _SECONDS = 30.0
@@ -105,6 +107,30 @@ def test_metrics_tell_what_happened(node: CauceProcess, http: str) -> None:
     for quiet in ("cauce_bad_frames_total", "cauce_connections_refused_total", "cauce_store_errors_total"):
         assert sum(value for (name, _), value in after.items() if name == quiet) == 0, quiet
     assert sum(value for (name, _), value in after.items() if name == "cauce_request_errors_total") == 0
+
+
+def test_metrics_tell_of_transactions(node: CauceProcess, http: str) -> None:
+    write(node.bootstrap, "transacted", ["plain"])
+    before = _scrape(http)
+    made = producer(node.bootstrap, "transacting")
+    for ends_well in (True, False, True):
+        transact(made, "transacted", [(0, b"value")], commit=ends_well)
+    made.begin_transaction()
+    made.produce("transacted", b"open")
+    assert made.flush(_SECONDS) == 0
+    assert _value(_scrape(http), "cauce_transactions_open") == 1
+    made.commit_transaction(_SECONDS)
+    _until(lambda: _value(_scrape(http), "cauce_transaction_markers_pending") == 0, "all markers are written")
+    after = _scrape(http)
+
+    def gained(name: str, **labels: str) -> float:
+        return _value(after, name, **labels) - _value(before, name, **labels)
+
+    assert gained("cauce_transactions_ended_total", outcome="committed") == 3
+    assert gained("cauce_transactions_ended_total", outcome="aborted") == 1
+    assert gained("cauce_transactions_timed_out_total") == 0
+    assert gained("cauce_transaction_verification_seconds_count") == 4
+    assert _value(after, "cauce_transactions_open") == 0
 
 
 def test_every_metric_is_there(http: str) -> None:

@@ -14,6 +14,7 @@ from ingest.coordinator.marker_sender import Ending, EndingOf, MarkerSender, Res
 from ingest.coordinator.transaction_coordinator import TRANSACTIONS_TOPIC, TransactionCoordinator
 from ingest.coordinator.transaction_shard import TransactionParts
 from ingest.coordinator.transactions import TransactionLimits
+from ingest.observer import IngestObserver
 from tests.coordinator.cluster import FakeLog, FakeLogs, FakeTopic, Guard, LoopClock
 
 TRANSACTIONS_ID = UUID(int=8)
@@ -107,6 +108,20 @@ class Ids:
         return self.given
 
 
+class Counted(IngestObserver):
+    """What coordinators tell whoever counts."""
+
+    def __init__(self) -> None:
+        self.decisions: list[bool] = []
+        self.time_outs = 0
+
+    def decided(self, commit: bool) -> None:
+        self.decisions.append(commit)
+
+    def timed_out(self) -> None:
+        self.time_outs += 1
+
+
 class Cluster:
     """Nodes that can lead the partitions of `__transaction_state`."""
 
@@ -118,6 +133,7 @@ class Cluster:
         self.limits = limits or TransactionLimits()
         self.topics_of_bucket: set[str] = {"flights", "trains"}
         self.bucket_away = False
+        self.observer = Counted()
         self.coordinators: list[TransactionCoordinator] = []
         self.led: dict[PartitionId, TransactionCoordinator] = {}
         self._seen: dict[PartitionId, Led] = {}
@@ -139,6 +155,7 @@ class Cluster:
                 markers=MarkerSender(self.logs, self.data, self._exists),
                 clock=self.clock,
                 limits=self.limits,
+                observer=self.observer,
             ),
             clock=self.clock,
         )

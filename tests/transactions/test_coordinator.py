@@ -269,6 +269,28 @@ def test_late_transactions_are_aborted_and_their_producer_fenced() -> None:
     run(body)
 
 
+def test_what_is_under_way_is_counted_and_how_it_ended() -> None:
+    async def body(cluster: Cluster, coordinator: TransactionCoordinator) -> None:
+        producer = await begun(coordinator, timeout_ms=30_000)
+        assert coordinator.under_way() == (1, 0)
+        cluster.data.errors = {B: ErrorCode.NOT_LEADER_OR_FOLLOWER}
+        await coordinator.end(ID, producer, commit=True)
+        await asyncio.sleep(1)
+        assert coordinator.under_way() == (0, 1)
+        second = await cluster.leading()  # finishes it, which decides nothing
+        cluster.data.errors = {}
+        await settled(second, ID, "CompleteCommit")
+        assert (second.under_way(), cluster.observer.decisions) == ((0, 0), [True])
+
+        await second.add_partitions(ID, producer, [A])
+        ticking = asyncio.create_task(second.run())
+        await settled(second, ID, "CompleteAbort")
+        ticking.cancel()
+        assert (cluster.observer.decisions, cluster.observer.time_outs) == ([True, False], 1)
+
+    run(body)
+
+
 def test_ids_that_nobody_uses_are_forgotten_by_the_log_too() -> None:
     async def body(cluster: Cluster, coordinator: TransactionCoordinator) -> None:
         running = asyncio.create_task(coordinator.run())
