@@ -24,6 +24,10 @@ class LogTransactions:
         self._ends: OrderedDict[int, int] = OrderedDict.fromkeys(begun, _OPEN)
         self._aborted = AbortedTransactions()
 
+    def __len__(self) -> int:
+        """How many are open, or not known yet to have ended for good."""
+        return len(self._ends)
+
     def begin(self, first_offset: int) -> None:
         """A producer's first record in a transaction is appended; it lies above all before."""
         self._ends[first_offset] = _OPEN

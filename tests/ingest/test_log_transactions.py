@@ -88,6 +88,18 @@ def test_readers_of_committed_records_stop_at_the_oldest_open_transaction(durabi
     assert aborted(log, 6) == aborted(log, 0, 3) == []
 
 
+@pytest.mark.parametrize("durability", ["wal", "object"])
+def test_what_has_ended_is_forgotten_though_nobody_reads(durability: Durability) -> None:
+    log = open_log(durability)
+    for number in range(100):
+        produce(log, number)
+        end(log, number % 2 == 0)
+    produce(log, 100)
+    publish(log)
+    assert len(log._transactions) == 1
+    assert log.last_stable_offset == log.high_watermark - 1
+
+
 def test_a_transaction_needs_to_be_verified_once_in_a_partition() -> None:
     log = open_log()
     first = make_batch(1, producer_id=PRODUCER, epoch=0, sequence=0, attributes=TRANSACTIONAL)
