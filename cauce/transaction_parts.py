@@ -49,7 +49,7 @@ class CoordinatedTransactions:
             parts=TransactionParts(
                 appender=leaders,
                 source=LedLogs(leaders, shared.catch_up),
-                markers=MarkerSender(shared.state, carrier, shared.topic_ledger.has_name),
+                markers=MarkerSender(shared.state, carrier, shared.topic_ledger.partitions_of),
                 clock=shared.clock,
                 limits=_limits(shared.settings),
                 observer=observer,

@@ -182,16 +182,18 @@ class TopicLedger:
         last = await Ledger(self._store, topic_ledger(topic_id)).last()
         return None if last is None else (last.number, _record(topic_id, last))
 
-    async def has_name(self, name: str) -> bool:
-        """Whether a topic bears this name, by the bucket alone: the view may have forgotten it."""
+    async def partitions_of(self, name: str) -> int:
+        """How many partitions the topic of a name has, by the bucket alone: the view may have forgotten it. 0: none
+        bears the name."""
         last = await Ledger(self._store, topic_name_ledger(name)).last()
         held = None if last is None else TopicNameRecord.decode(last.body, f"name of topic {name!r}")
         if held is None or held.topic is None:
-            return False
+            return 0
         known = await self.read(held.topic.topic_id)
         if known is None:
-            return not held.revives  # about to be created, or purged meanwhile
-        return known[1].deleted_ms is None or known[0] < held.revives
+            return 0 if held.revives else held.topic.partitions  # purged meanwhile, or about to be created
+        version, topic = known
+        return topic.partitions if topic.deleted_ms is None or version < held.revives else 0
 
     async def all(self) -> dict[UUID, tuple[int, TopicRecord]]:
         """The newest version of every topic in the bucket, also of deleted ones: for rebuilding a view."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from infra.error_code import ErrorCode
-from infra.errors import CauceError, Unavailable
+from infra.errors import CauceError, NotLeader, Unavailable
 from infra.partition import PartitionId, TopicPartition
 from infra.ports import TopicDirectory
 from ingest.coordinator.transaction import Producer
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 MARKERS_PER_REQUEST = 500
 REQUESTS_IN_FLIGHT = 8  # to one node: with object durability an answer takes a flush
+_LOOK_SECONDS = 1.0  # how often it is looked whether the node that is to answer still leads
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 2.0
 
@@ -55,8 +56,11 @@ class MarkerCarrier(Protocol):
         """
 
 
-TopicExists = Callable[[str], Awaitable[bool]]
-"""Whether a topic bears a name, by the bucket's word. Raises `Unavailable`."""
+Marked = Callable[[TopicPartition], object]
+"""Is told of a partition that has its marker, or needs none."""
+
+PartitionsOf = Callable[[str], Awaitable[int]]
+"""How many partitions the topic of a name has, by the bucket's word; 0: there is none. Raises `Unavailable`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -74,10 +78,10 @@ class _Node:
 class MarkerSender:
     """One a node, for all of its transaction coordinators."""
 
-    def __init__(self, directory: TopicDirectory, carrier: MarkerCarrier, topic_exists: TopicExists) -> None:
+    def __init__(self, directory: TopicDirectory, carrier: MarkerCarrier, partitions_of: PartitionsOf) -> None:
         self._directory = directory
         self._carrier = carrier
-        self._topic_exists = topic_exists
+        self._partitions_of = partitions_of
         self._nodes: dict[int, _Node] = {}
         self._requests: set[asyncio.Task[None]] = set()
 
@@ -87,17 +91,16 @@ class MarkerSender:
             task.cancel()
         await asyncio.gather(*self._requests, return_exceptions=True)
 
-    async def send(
-        self, ending: Ending, partitions: Iterable[TopicPartition], marked: Callable[[TopicPartition], object]
-    ) -> None:
+    async def send(self, ending: Ending, partitions: Iterable[TopicPartition], marked: Marked) -> None:
         """Return when every partition has the marker, or is deleted; `marked` is told of each. Tries for ever."""
         left, pause = set(partitions), _FIRST_PAUSE_SECONDS
         while left:
             places = self._places(left)
             gone = await self._gone(left.difference(*places.values()))
-            done = gone.union(*await asyncio.gather(*(self._try(node, ending, some) for node, some in places.items())))
-            for partition in done:
+            for partition in gone:
                 marked(partition)
+            tries = (self._try(node, ending, some, marked) for node, some in places.items())
+            done = gone.union(*await asyncio.gather(*tries))
             left -= done
             if left:
                 await asyncio.sleep(pause)
@@ -114,27 +117,43 @@ class MarkerSender:
         return places
 
     async def _gone(self, partitions: Iterable[TopicPartition]) -> set[TopicPartition]:
-        """Those of deleted topics, which need no marker. What this node merely does not see is not gone."""
-        unseen = {partition for partition in partitions if self._directory.topic_by_name(partition[0]) is None}
+        """Those of deleted topics, which need no marker, and those that a topic created again lacks. What this node
+        merely does not see is not gone."""
+        unseen = {partition for partition in partitions if not self._sees(partition)}
         gone: set[TopicPartition] = set()
         for topic in {name for name, _ in unseen}:
             with contextlib.suppress(CauceError):
-                if not await self._topic_exists(topic):
-                    gone.update(partition for partition in unseen if partition[0] == topic)
+                count = await self._partitions_of(topic)
+                gone.update(partition for partition in unseen if partition[0] == topic and partition[1] >= count)
         return gone
 
-    async def _try(self, node_id: int, ending: Ending, partitions: Sequence[TopicPartition]) -> set[TopicPartition]:
+    def _sees(self, partition: TopicPartition) -> bool:
+        topic = self._directory.topic_by_name(partition[0])
+        return topic is not None and partition[1] < topic.partitions
+
+    async def _try(
+        self, node_id: int, ending: Ending, partitions: Sequence[TopicPartition], marked: Marked
+    ) -> set[TopicPartition]:
         waiting = _Waiting(EndingOf(ending, tuple(partitions)), asyncio.get_running_loop().create_future())
         node = self._nodes.setdefault(node_id, _Node())
         node.waiting.append(waiting)
         if len(node.waiting) == 1:
             asyncio.get_running_loop().call_soon(self._pump, node_id, node)
         try:
-            results = await waiting.answered
+            while not waiting.answered.done() and set(self._places(partitions)) == {node_id}:
+                await asyncio.wait([waiting.answered], timeout=_LOOK_SECONDS)
+            if not waiting.answered.done():
+                raise NotLeader("it leads them no more, and has not answered")
+            results = waiting.answered.result()
         except CauceError as error:
             log.info("markers of producer %d wait for node %d: %s", ending.producer.producer_id, node_id, error.message)
             return set()
-        return {partition for partition, error in results.items() if _is_settled(ending, partition, error)}
+        finally:
+            waiting.answered.cancel()  # nobody asks any more: what was not sent yet stays so
+        done = {partition for partition, error in results.items() if _is_settled(ending, partition, error)}
+        for partition in done:
+            marked(partition)
+        return done
 
     def _pump(self, node_id: int, node: _Node) -> None:
         while node.waiting and node.in_flight < REQUESTS_IN_FLIGHT:

@@ -67,6 +67,21 @@ def test_a_deleted_topics_name_is_free_and_the_new_topic_has_another_id() -> Non
     asyncio.run(scenario())
 
 
+def test_the_bucket_says_how_many_partitions_a_name_has() -> None:
+    async def scenario() -> None:
+        ledger = await a_ledger(await World().start())
+        assert await ledger.partitions_of("t") == 0
+        first = await ledger.create("t", 2, {})
+        await ledger.add_partitions(first.topic_id, 5)
+        assert await ledger.partitions_of("t") == 5
+        await ledger.delete(first.topic_id)
+        assert await ledger.partitions_of("t") == 0
+        await ledger.create("t", 1, {})
+        assert await ledger.partitions_of("t") == 1
+
+    asyncio.run(scenario())
+
+
 def test_a_topic_never_shrinks() -> None:
     async def scenario() -> None:
         world = await World().start()

@@ -60,10 +60,13 @@ class Partitions:
     away: bool = False
     lose_answers: bool = False
     gate: asyncio.Event | None = None
+    stuck: set[int] = field(default_factory=set)  # nodes that never answer
     requests: list[tuple[int, int]] = field(default_factory=list)  # (node, endings in it)
 
     async def carry(self, node_id: int, endings: Sequence[EndingOf]) -> list[Results]:
         self.requests.append((node_id, len(endings)))
+        if node_id in self.stuck:
+            await asyncio.Event().wait()
         if self.gate is not None:
             await self.gate.wait()
         await asyncio.sleep(0.001)
@@ -131,17 +134,17 @@ class Cluster:
         self.data = Partitions()
         self.ids = Ids()
         self.limits = limits or TransactionLimits()
-        self.topics_of_bucket: set[str] = {"flights", "trains"}
+        self.topics_of_bucket = {name: self.logs.topics[name].partitions for name in ("flights", "trains")}
         self.bucket_away = False
         self.observer = Counted()
         self.coordinators: list[TransactionCoordinator] = []
         self.led: dict[PartitionId, TransactionCoordinator] = {}
         self._seen: dict[PartitionId, Led] = {}
 
-    async def _exists(self, name: str) -> bool:
+    async def _partitions_of(self, name: str) -> int:
         if self.bucket_away:
             raise Unavailable("the store is down")
-        return name in self.topics_of_bucket
+        return self.topics_of_bucket.get(name, 0)
 
     def node(self) -> TransactionCoordinator:
         """One more node, leading nothing yet."""
@@ -152,7 +155,7 @@ class Cluster:
             parts=TransactionParts(
                 appender=self.logs,
                 source=self.logs,
-                markers=MarkerSender(self.logs, self.data, self._exists),
+                markers=MarkerSender(self.logs, self.data, self._partitions_of),
                 clock=self.clock,
                 limits=self.limits,
                 observer=self.observer,

@@ -3,17 +3,18 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from infra.error_code import ErrorCode
 from infra.errors import Fenced, Refused, Unavailable
-from infra.partition import PartitionId
+from infra.partition import Lease, PartitionId, SessionId
 from ingest.coordinator.transaction import Producer
 from ingest.coordinator.transaction_coordinator import TransactionCoordinator
 from ingest.coordinator.transaction_state import TransactionState
 from ingest.coordinator.transactions import TransactionFilter, TransactionLimits
-from tests.coordinator.cluster import virtually
+from tests.coordinator.cluster import FakeTopic, virtually
 from tests.transactions.cluster import TRANSACTIONS_ID, A, B, Cluster, settled
 
 ID = "transfers"
@@ -232,9 +233,46 @@ def test_a_partition_without_a_leader_is_waited_for_and_a_deleted_one_is_not() -
         assert coordinator.describe(ID).partitions == (B,)
         assert led is not None
         del cluster.logs.topics["flights"]
-        cluster.topics_of_bucket.discard("flights")
+        del cluster.topics_of_bucket["flights"]
         await settled(coordinator, ID, "CompleteCommit")
         assert cluster.data.outcomes(B) == []
+
+    run(body)
+
+
+def test_a_partition_that_a_topic_created_again_lacks_is_not_waited_for() -> None:
+    async def body(cluster: Cluster, coordinator: TransactionCoordinator) -> None:
+        producer = await begun(coordinator)
+        cluster.data.errors = {A: ErrorCode.NOT_LEADER_OR_FOLLOWER}
+        smaller = FakeTopic(UUID(int=9), "flights", 1)
+        cluster.logs.topics["flights"] = smaller
+        cluster.logs.leaders[PartitionId(smaller.topic_id, 0)] = Lease(
+            PartitionId(smaller.topic_id, 0), SessionId(0, 0), 0
+        )
+        await coordinator.end(ID, producer, commit=True)
+        await asyncio.sleep(10)
+        assert coordinator.describe(ID).partitions == (A, B), "this node sees one partition, the bucket has more"
+        cluster.topics_of_bucket["flights"] = 1
+        await asyncio.sleep(10)
+        assert coordinator.describe(ID).partitions == (A,)
+        cluster.data.errors = {}
+        await settled(coordinator, ID, "CompleteCommit")
+
+    run(body)
+
+
+def test_a_node_that_does_not_answer_is_not_waited_for_once_another_leads() -> None:
+    async def body(cluster: Cluster, coordinator: TransactionCoordinator) -> None:
+        producer = await begun(coordinator)
+        place = PartitionId(cluster.logs.topics["flights"].topic_id, 1)
+        cluster.logs.leaders[place] = Lease(place, SessionId(7, 0), 1)
+        cluster.data.stuck = {7}
+        await coordinator.end(ID, producer, commit=True)
+        await asyncio.sleep(10)
+        assert coordinator.describe(ID).partitions == (B,)
+        cluster.logs.leaders[place] = Lease(place, SessionId(8, 0), 2)
+        await asyncio.sleep(10)
+        assert coordinator.describe(ID).record.state is TransactionState.COMPLETE_COMMIT
 
     run(body)
 
