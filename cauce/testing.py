@@ -32,6 +32,9 @@ _GREETED = "health and metrics"  # the last line that every node prints once it 
 class CauceProcess:
     """`cauce up` or `cauce node` as a process of its own, on a data folder that is kept between starts."""
 
+    module = "cauce"
+    """What `python -m` runs."""
+
     def __init__(
         self,
         data: Path,
@@ -75,7 +78,7 @@ class CauceProcess:
 
         Raises `RuntimeError` with what it printed.
         """
-        command = [sys.executable, "-m", "cauce", self._command, "--data", str(self.data), "--listen", self._listen]
+        command = [sys.executable, "-m", self.module, self._command, "--data", str(self.data), "--listen", self._listen]
         self._process = subprocess.Popen(
             command + self._options,
             stdin=subprocess.DEVNULL,
@@ -136,7 +139,11 @@ class CauceProcess:
 def cauce_node() -> Iterator[CauceProcess]:
     """A running node for the whole test session, on a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="cauce-") as folder:
-        options = ["--set", "group.initial.rebalance.delay.ms=0"]
+        settings = {
+            "group.initial.rebalance.delay.ms": "0",
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms": "200",  # a test of a time-out waits for it
+        }
+        options = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
         with CauceProcess(Path(folder), options=options) as node:
             yield node
 

@@ -111,12 +111,22 @@ def three_nodes() -> Iterator[ThreeNodes]:
 
 @contextmanager
 def nodes_on(
-    folder: Path, bucket: str, redis: str, settings: Mapping[str, str], count: int = _NODES
+    folder: Path,
+    bucket: str,
+    redis: str,
+    settings: Mapping[str, str],
+    count: int = _NODES,
+    *,
+    process: type[CauceProcess] = CauceProcess,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[ThreeNodes]:
     """Nodes on the URLs of a bucket and a Redis; their data folders are made in `folder`."""
     options = ["--bucket", bucket, "--redis", redis]
     options += [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
-    nodes = [CauceProcess(folder / f"node-{number}", options=options, command="node") for number in range(count)]
+    nodes = [
+        process(folder / f"node-{number}", options=options, command="node", environment=environment)
+        for number in range(count)
+    ]
     with ExitStack() as stack:
         for node in nodes:
             stack.enter_context(node)
