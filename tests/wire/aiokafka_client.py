@@ -1,6 +1,7 @@
 """aiokafka under the cases: its coroutines run on one event loop in a thread."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
@@ -8,11 +9,11 @@ from typing import Any, ClassVar, TypeVar
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, UnknownError, for_code
+from aiokafka.errors import KafkaError, ProducerFenced, UnknownError, for_code
 from aiokafka.structs import OffsetAndMetadata
 
 from infra.error_code import ErrorCode
-from tests.wire.client import WAIT_SECONDS, Client, Got, LeftOut, Member, RefusedByServer, Sent
+from tests.wire.client import WAIT_SECONDS, Client, Got, LeftOut, Member, RefusedByServer, Sent, Transactional
 
 T = TypeVar("T")
 
@@ -28,6 +29,8 @@ class Loop:
         """The coroutine's result; Kafka errors become `RefusedByServer`."""
         try:
             return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(WAIT_SECONDS + 15)
+        except ProducerFenced as error:
+            raise RefusedByServer(ErrorCode.PRODUCER_FENCED, str(error)) from None
         except KafkaError as error:
             raise RefusedByServer(getattr(error, "errno", -1), str(error)) from None
 
@@ -80,6 +83,48 @@ class AiokafkaMember(Member):
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         await self._consumer.stop()
+
+
+class AiokafkaTransactional(Transactional):
+    """A transactional producer of aiokafka."""
+
+    def __init__(self, loop: Loop, bootstrap: str, transactional_id: str, timeout_ms: int) -> None:
+        async def start() -> AIOKafkaProducer:
+            producer = AIOKafkaProducer(
+                bootstrap_servers=bootstrap, transactional_id=transactional_id, transaction_timeout_ms=timeout_ms
+            )
+            await producer.start()
+            return producer
+
+        self._loop = loop
+        self._producer: Any = loop.run(start())
+
+    def begin(self) -> None:
+        self._loop.run(self._producer.begin_transaction())
+
+    def send(self, topic: str, records: Sequence[Sent]) -> None:
+        async def run() -> None:
+            sent = [
+                await self._producer.send(topic, record.value, record.key, partition=record.partition)
+                for record in records
+            ]
+            await asyncio.wait_for(asyncio.gather(*sent), WAIT_SECONDS)
+
+        self._loop.run(run())
+
+    def send_offsets(self, group: str, offsets: Mapping[TopicPartition, int]) -> None:
+        """Where a group has read to. The library sends no generation with it."""
+        self._loop.run(self._producer.send_offsets_to_transaction(offsets, group))
+
+    def commit(self) -> None:
+        self._loop.run(self._producer.commit_transaction())
+
+    def abort(self) -> None:
+        self._loop.run(self._producer.abort_transaction())
+
+    def close(self) -> None:
+        with contextlib.suppress(RefusedByServer):  # one that was fenced says so again
+            self._loop.run(self._producer.stop())
 
 
 class AiokafkaClient(Client):
@@ -313,3 +358,22 @@ class AiokafkaClient(Client):
 
     def delete_group(self, group: str) -> None:
         raise LeftOut("the admin client has no DeleteGroups")
+
+    def transactional(self, transactional_id: str, timeout_ms: int = 60_000) -> Transactional:
+        return AiokafkaTransactional(self._loop, self.bootstrap, transactional_id, timeout_ms)
+
+    def transform(
+        self, producer: Transactional, source: str, target: str, group: str, count: int, *, commit: bool
+    ) -> list[Got]:
+        assert isinstance(producer, AiokafkaTransactional)
+
+        async def run(consumer: AIOKafkaConsumer) -> list[Got]:
+            consumer.subscribe([source])
+            return await self._take(consumer, count)
+
+        got = self._consume(run, group, auto_offset_reset="earliest", isolation_level="read_committed")
+        producer.begin()
+        producer.send(target, [Sent(one.value) for one in got])
+        producer.send_offsets(group, {TopicPartition(source, one.partition): one.offset + 1 for one in got})
+        (producer.commit if commit else producer.abort)()
+        return got

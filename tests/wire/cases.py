@@ -7,7 +7,7 @@ from typing import TypeVar
 import pytest
 
 from infra.error_code import ErrorCode
-from tests.wire.client import WAIT_SECONDS, Client, Got, Member, RefusedByServer, Sent
+from tests.wire.client import WAIT_SECONDS, Client, Got, Member, RefusedByServer, Sent, Transactional
 
 T = TypeVar("T")
 
@@ -465,8 +465,138 @@ def admin_nodes(client: Client, name: str) -> None:
     assert client.nodes() == 1
 
 
+# -- transactions
+
+
+def transact(producer: Transactional, topic: str, values: list[bytes], *, commit: bool = True, over: int = 1) -> None:
+    """One transaction, its values one after the other over so many partitions."""
+    producer.begin()
+    producer.send(topic, [Sent(value, partition=number % over) for number, value in enumerate(values)])
+    if commit:
+        producer.commit()
+    else:
+        producer.abort()
+
+
+def named(name: str, count: int) -> list[bytes]:
+    return [f"{name}-{number}".encode() for number in range(count)]
+
+
+def read_committed(client: Client, topic: str, count: int) -> list[bytes | None]:
+    """The first values that readers of what is committed get, in the order of each partition."""
+    got = client.read(topic, count, options={"read_committed": True})
+    return [one.value for one in sorted(got, key=lambda one: one.place)]
+
+
+def transaction_commits_and_aborts(client: Client, name: str) -> None:
+    """what is committed is read, what is aborted is not"""
+    client.create_topic(name)
+    producer = client.transactional(name)
+    try:
+        for number in range(6):
+            transact(producer, name, named(f"{number}", 10), commit=number % 3 != 1)
+    finally:
+        producer.close()
+    whole = [value for number in range(6) for value in named(f"{number}", 10)]
+    assert read_committed(client, name, 40) == [value for value in whole if value[:1] not in (b"1", b"4")]
+    assert [one.value for one in client.read(name, 60)] == whole
+
+
+def transaction_over_partitions(client: Client, name: str) -> None:
+    """one transaction over 12 partitions"""
+    client.create_topic(name, partitions=12)
+    producer = client.transactional(name)
+    try:
+        transact(producer, name, named("a", 24), over=12)
+        transact(producer, name, named("b", 24), commit=False, over=12)
+        transact(producer, name, named("c", 24), over=12)
+    finally:
+        producer.close()
+    assert sorted(read_committed(client, name, 48)) == sorted(named("a", 24) + named("c", 24))
+
+
+def transaction_open_is_not_read(client: Client, name: str) -> None:
+    """an open transaction holds readers back in its own partition alone"""
+    client.create_topic(name, partitions=2)
+    producer = client.transactional(name)
+    try:
+        producer.begin()
+        producer.send(name, [Sent(b"open")])
+        client.produce(name, [Sent(b"behind")])
+        client.produce(name, [Sent(b"beside", partition=1)])
+        assert read_committed(client, name, 1) == [b"beside"]
+        producer.commit()
+    finally:
+        producer.close()
+    assert read_committed(client, name, 3) == [b"open", b"behind", b"beside"]
+
+
+def transaction_with_offsets(client: Client, name: str) -> None:
+    """consume, transform, produce: offsets count with what was made of them, or not at all"""
+    target = f"{name}.out"
+    client.create_topic(name)
+    client.create_topic(target)
+    client.produce(name, [Sent(value) for value in named("in", 15)])
+    producer = client.transactional(name)
+    try:
+        for commit, first in ((False, 0), (True, 0), (False, 5), (True, 5), (True, 10)):
+            got = client.transform(producer, name, target, name, 5, commit=commit)
+            assert [one.offset for one in got] == list(range(first, first + 5))
+            after = first + 5 if commit else first or None
+            eventually("the offset is settled", lambda after=after: client.committed(name, name, 0) == after)
+    finally:
+        producer.close()
+    assert read_committed(client, target, 15) == named("in", 15)
+
+
+def transaction_zombie(client: Client, name: str) -> None:
+    """a new instance fences the one before, and aborts what that one left open"""
+    client.create_topic(name)
+    zombie = client.transactional(name)
+    try:
+        zombie.begin()
+        zombie.send(name, [Sent(b"zombie")])
+        living = client.transactional(name)
+        try:
+            refused(ErrorCode.PRODUCER_FENCED, zombie.commit)
+            transact(living, name, [b"living"])
+        finally:
+            living.close()
+    finally:
+        zombie.close()
+    assert read_committed(client, name, 1) == [b"living"]
+
+
+def transaction_times_out(client: Client, name: str) -> None:
+    """a transaction that takes longer than transaction.timeout.ms is aborted"""
+    client.create_topic(name)
+    slow = client.transactional(name, timeout_ms=1_000)
+    try:
+        slow.begin()
+        slow.send(name, [Sent(b"slow")])
+        client.produce(name, [Sent(b"after")])
+        assert read_committed(client, name, 1) == [b"after"]
+        refused(ErrorCode.PRODUCER_FENCED, slow.commit)
+    finally:
+        slow.close()
+    again = client.transactional(name)
+    try:
+        transact(again, name, [b"again"])
+    finally:
+        again.close()
+    assert read_committed(client, name, 2) == [b"after", b"again"]
+
+
+def transaction_timeout_too_long(client: Client, name: str) -> None:
+    """a transaction.timeout.ms above transaction.max.timeout.ms is refused"""
+    refused(ErrorCode.INVALID_TRANSACTION_TIMEOUT, lambda: client.transactional(name, timeout_ms=10_000_000))
+
+
+KINDS = ("produce", "consume", "group", "admin", "transaction")
+"""The groups of cases: how their names begin."""
+
 CASES: dict[str, Callable[[Client, str], None]] = {
     name: case
     for name, case in list(globals().items())
-    if callable(case) and name.partition("_")[0] in ("produce", "consume", "group", "admin") and case.__doc__
+    if callable(case) and name.partition("_")[0] in KINDS and case.__doc__
 }

@@ -66,6 +66,27 @@ class Member(ABC):
         """Leave the group (a static member only stops) and commit what was read."""
 
 
+class Transactional(ABC):
+    """A producer with a transactional id that has fenced those before it.
+
+    A producer that is fenced is refused with PRODUCER_FENCED, whatever its library calls it.
+    """
+
+    @abstractmethod
+    def begin(self) -> None: ...
+    @abstractmethod
+    def send(self, topic: str, records: Sequence[Sent]) -> None:
+        """Return once all are acknowledged."""
+
+    @abstractmethod
+    def commit(self) -> None: ...
+    @abstractmethod
+    def abort(self) -> None: ...
+    @abstractmethod
+    def close(self) -> None:
+        """Whatever it has left open stays open."""
+
+
 class Client(ABC):
     """One client library. Methods raise `RefusedByServer` with Kafka's error code, `LeftOut` for a missing feature."""
 
@@ -155,3 +176,12 @@ class Client(ABC):
 
     @abstractmethod
     def delete_group(self, group: str) -> None: ...
+
+    @abstractmethod
+    def transactional(self, transactional_id: str, timeout_ms: int = 60_000) -> Transactional: ...
+    @abstractmethod
+    def transform(
+        self, producer: Transactional, source: str, target: str, group: str, count: int, *, commit: bool
+    ) -> list[Got]:
+        """A group member reads `count` records from its committed offsets, and leaves; their values are written to
+        `target` with the member's new offsets in one transaction, which is committed or aborted."""

@@ -1,5 +1,6 @@
 """confluent-kafka (librdkafka) under the cases."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +26,7 @@ from confluent_kafka.admin import (
 )
 
 from infra.error_code import ErrorCode
-from tests.wire.client import WAIT_SECONDS, Client, Got, Member, RefusedByServer, Sent
+from tests.wire.client import WAIT_SECONDS, Client, Got, Member, RefusedByServer, Sent, Transactional
 
 _COORDINATOR_MOVES = (
     ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
@@ -106,6 +107,62 @@ class ConfluentMember(Member):
         self._stopping.set()
         self._thread.join(WAIT_SECONDS)
         self._consumer.close()
+
+
+class ConfluentTransactional(Transactional):
+    """A transactional producer of librdkafka."""
+
+    def __init__(self, bootstrap: str, transactional_id: str, timeout_ms: int) -> None:
+        options = {"transactional.id": transactional_id, "transaction.timeout.ms": timeout_ms, "linger.ms": 5}
+        self._producer = Producer({"bootstrap.servers": bootstrap, "logger": _quiet(), **options})
+        _transact(self._producer.init_transactions, WAIT_SECONDS)
+
+    def begin(self) -> None:
+        _transact(self._producer.begin_transaction)
+
+    def send(self, topic: str, records: Sequence[Sent]) -> None:
+        errors: list[KafkaError] = []
+
+        def done(error: KafkaError | None, message: Any) -> None:
+            errors.extend([error] if error is not None else [])
+
+        for record in records:
+            place = {} if record.partition is None else {"partition": record.partition}
+            self._producer.produce(topic, record.value, record.key, on_delivery=done, **place)
+        assert self._producer.flush(WAIT_SECONDS) == 0, "no acknowledgement in time"
+        if errors:
+            raise _refuse(errors[0])
+
+    def send_offsets(self, consumer: Consumer) -> None:
+        """Where a group member has read to."""
+        offsets = consumer.position(consumer.assignment())
+        _transact(self._producer.send_offsets_to_transaction, offsets, consumer.consumer_group_metadata(), WAIT_SECONDS)
+
+    def commit(self) -> None:
+        _transact(self._producer.commit_transaction, WAIT_SECONDS)
+
+    def abort(self) -> None:
+        _transact(self._producer.abort_transaction, WAIT_SECONDS)
+
+    def close(self) -> None:
+        self._producer.purge()
+
+
+def _transact(action: Callable[..., None], *arguments: Any) -> None:
+    try:
+        action(*arguments)
+    except KafkaException as failure:
+        refused = _refuse(failure.args[0])
+        if refused.code in (KafkaError._FENCED, ErrorCode.INVALID_PRODUCER_EPOCH):
+            refused.code = ErrorCode.PRODUCER_FENCED
+        raise refused from None
+
+
+def _quiet() -> logging.Logger:
+    """What a producer says when it is fenced is no news."""
+    logger = logging.getLogger("tests.wire.confluent")
+    logger.setLevel(logging.CRITICAL + 1)
+    return logger
 
 
 class ConfluentClient(Client):
@@ -223,12 +280,16 @@ class ConfluentClient(Client):
         )
 
     @staticmethod
-    def _take(consumer: Consumer, count: int, commit: bool = False) -> list[Got]:
+    def _consume(consumer: Consumer, count: int) -> list[Got]:
         got: list[Got] = []
         deadline = time.monotonic() + WAIT_SECONDS
         while len(got) < count:
             assert time.monotonic() < deadline, f"{len(got)} of {count} records in time"
             got.extend(_got(message) for message in consumer.consume(count - len(got), 0.2))
+        return got
+
+    def _take(self, consumer: Consumer, count: int, commit: bool = False) -> list[Got]:
+        got = self._consume(consumer, count)
         if commit:
             consumer.commit(asynchronous=False)
         consumer.close()
@@ -289,3 +350,22 @@ class ConfluentClient(Client):
 
     def delete_group(self, group: str) -> None:
         _result(self._admin.delete_consumer_groups([group])[group])
+
+    def transactional(self, transactional_id: str, timeout_ms: int = 60_000) -> Transactional:
+        return ConfluentTransactional(self.bootstrap, transactional_id, timeout_ms)
+
+    def transform(
+        self, producer: Transactional, source: str, target: str, group: str, count: int, *, commit: bool
+    ) -> list[Got]:
+        assert isinstance(producer, ConfluentTransactional)
+        consumer = self._consumer(group, {"read_committed": True})
+        consumer.subscribe([source])
+        try:
+            got = self._consume(consumer, count)
+            producer.begin()
+            producer.send(target, [Sent(one.value) for one in got])
+            producer.send_offsets(consumer)
+            (producer.commit if commit else producer.abort)()
+        finally:
+            consumer.close()
+        return got

@@ -12,7 +12,7 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from infra.error_code import ErrorCode
-from tests.wire.client import WAIT_SECONDS, Client, Got, LeftOut, Member, RefusedByServer, Sent
+from tests.wire.client import WAIT_SECONDS, Client, Got, LeftOut, Member, RefusedByServer, Sent, Transactional
 
 T = TypeVar("T")
 
@@ -67,6 +67,51 @@ class KafkaPythonMember(Member):
     def close(self) -> None:
         self._stopping.set()
         self._thread.join(WAIT_SECONDS)
+
+
+class KafkaPythonTransactional(Transactional):
+    """A transactional producer of kafka-python."""
+
+    def __init__(self, bootstrap: str, transactional_id: str, timeout_ms: int) -> None:
+        self._producer = KafkaProducer(
+            bootstrap_servers=bootstrap,
+            transactional_id=transactional_id,
+            transaction_timeout_ms=timeout_ms,
+            delivery_timeout_ms=int(WAIT_SECONDS * 1000),
+        )
+        _transact(self._producer.init_transactions)
+
+    def begin(self) -> None:
+        _transact(self._producer.begin_transaction)
+
+    def send(self, topic: str, records: Sequence[Sent]) -> None:
+        futures = [self._producer.send(topic, one.value, one.key, partition=one.partition) for one in records]
+        self._producer.flush(WAIT_SECONDS)
+        for future in futures:
+            _transact(lambda future=future: future.get(WAIT_SECONDS))  # type: ignore[misc]
+
+    def send_offsets(self, consumer: KafkaConsumer) -> None:
+        """Where a group member has read to."""
+        offsets = {place: OffsetAndMetadata(consumer.position(place), "", -1) for place in consumer.assignment()}
+        _transact(lambda: self._producer.send_offsets_to_transaction(offsets, consumer.group_metadata()))
+
+    def commit(self) -> None:
+        _transact(self._producer.commit_transaction)
+
+    def abort(self) -> None:
+        _transact(self._producer.abort_transaction)
+
+    def close(self) -> None:
+        self._producer.close(timeout=1)
+
+
+def _transact(action: Callable[[], object]) -> None:
+    try:
+        _call(action)
+    except RefusedByServer as refused:
+        if refused.code == ErrorCode.INVALID_PRODUCER_EPOCH:
+            refused.code = ErrorCode.PRODUCER_FENCED
+        raise
 
 
 class KafkaPythonClient(Client):
@@ -159,13 +204,17 @@ class KafkaPythonClient(Client):
         )
 
     @staticmethod
-    def _take(consumer: KafkaConsumer, count: int, commit: bool = False) -> list[Got]:
+    def _poll(consumer: KafkaConsumer, count: int) -> list[Got]:
         got: list[Got] = []
         deadline = time.monotonic() + WAIT_SECONDS
         while len(got) < count:
             assert time.monotonic() < deadline, f"{len(got)} of {count} records in time"
             for records in consumer.poll(timeout_ms=200, max_records=count - len(got)).values():
                 got.extend(_got(record) for record in records)
+        return got
+
+    def _take(self, consumer: KafkaConsumer, count: int, commit: bool = False) -> list[Got]:
+        got = self._poll(consumer, count)
         if commit:
             consumer.commit()
         consumer.close()
@@ -265,3 +314,27 @@ class KafkaPythonClient(Client):
         kind = getattr(kafka.errors, str(outcome), None)
         if kind is not None and kind.errno:
             raise RefusedByServer(kind.errno, str(outcome))
+
+    def transactional(self, transactional_id: str, timeout_ms: int = 60_000) -> Transactional:
+        try:
+            return KafkaPythonTransactional(self.bootstrap, transactional_id, timeout_ms)
+        except RefusedByServer as refused:
+            if refused.code == ErrorCode.UNKNOWN_SERVER_ERROR:
+                raise LeftOut("its error does not have the code of the refusal") from None
+            raise
+
+    def transform(
+        self, producer: Transactional, source: str, target: str, group: str, count: int, *, commit: bool
+    ) -> list[Got]:
+        assert isinstance(producer, KafkaPythonTransactional)
+        consumer = self._consumer(group, {"read_committed": True})
+        consumer.subscribe([source])
+        try:
+            got = self._poll(consumer, count)
+            producer.begin()
+            producer.send(target, [Sent(one.value) for one in got])
+            producer.send_offsets(consumer)
+            (producer.commit if commit else producer.abort)()
+        finally:
+            consumer.close()
+        return got

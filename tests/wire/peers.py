@@ -3,9 +3,11 @@
 import importlib.util
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.wire.cases import KINDS
 
 _HERE = Path(__file__).parent
 _SUITE_SECONDS = 420.0
@@ -56,12 +58,14 @@ def _kafkajs(folder: Path) -> list[str]:
 PEERS = [Peer("java", "4.3.0", _java), Peer("kafkajs", "2.2.4", _kafkajs)]
 
 
-def run_suite(command: list[str], bootstrap: str, nodes: int = 1, stage: str = "") -> Iterator[tuple[str, str, str]]:
-    """(case, pass or fail, why) of every case that the suite has, on a cluster of so many nodes.
+def run_suite(
+    command: list[str], bootstrap: str, nodes: int = 1, stage: str = "", kinds: Sequence[str] = KINDS
+) -> Iterator[tuple[str, str, str]]:
+    """(case, pass or fail, why) of every case of these kinds that the suite has, on a cluster of so many nodes.
 
     `stage` keeps the names of topics apart from those of an earlier run on the same cluster.
     """
-    words = [bootstrap, str(nodes), *([stage] if stage else [])]
+    words = [bootstrap, str(nodes), stage, ",".join(kinds)]
     done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=_SUITE_SECONDS)
     for line in done.stdout.splitlines():
         case, outcome, *why = line.split("\t")

@@ -25,6 +25,7 @@ _SETTINGS = {
     "cauce.durability": "object",
     "cauce.flush.interval.ms": "20",  # every acknowledgement waits for a flush
     "group.initial.rebalance.delay.ms": "0",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "200",
 }
 
 

@@ -4,7 +4,7 @@ const assert = require("node:assert");
 const crypto = require("node:crypto");
 
 const WAIT_MS = 45000;
-const [bootstrap, nodes = "1", stage = ""] = process.argv.slice(2);
+const [bootstrap, nodes = "1", stage = "", kinds = ""] = process.argv.slice(2);
 const kafka = new Kafka({ brokers: bootstrap.split(","), clientId: "suite", logLevel: logLevel.NOTHING });
 const admin = kafka.admin();
 const bytes = (text) => (text === null ? null : Buffer.from(text));
@@ -250,7 +250,7 @@ async function runCase(name, run) {
 
 async function main() {
   await admin.connect();
-  const waiting = Object.entries(cases);
+  const waiting = Object.entries(cases).filter(([name]) => !kinds || kinds.split(",").includes(name.split("_")[0]));
   const worker = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift()) await runCase(...next);
   };
