@@ -332,9 +332,8 @@ class PartitionLog:
         self._unpublished_bytes -= cost
         self._history.add(extent)
         self._transactions.forget_below(self._tail.start_offset)
-        self._transactions.stable_below(
-            self.high_watermark
-        )  # what has ended need not wait for a reader to be forgotten
+        # What has ended need not wait for a reader to be forgotten.
+        self._transactions.stable_below(self.high_watermark)
         self._published_producers.update((entry.producer_id, entry) for entry in flushed.producers)
         self._budget.published(self._tail, upto, cost)
         if self.durability == "object":
