@@ -19,11 +19,11 @@ from cauce.following import Following
 from cauce.http import HealthServer
 from cauce.ingest_parts import IngestParts
 from cauce.leadership import Leadership
+from cauce.listeners import Listeners
 from cauce.node_metrics import store_observer
 from cauce.reader_parts import ReaderParts
 from cauce.role import Membership, Role, session_keeper
 from cauce.shared_parts import SharedParts
-from cauce.wire_metrics import WireMetrics
 from compactor.document import Document
 from infra.clock import SYSTEM_CLOCK, Clock
 from infra.cluster.cluster import open_cluster
@@ -42,7 +42,6 @@ from infra.view.gone_back import GoneBack
 from infra.view.rebuild import rebuild
 from infra.view.redis_view import RedisView
 from infra.wire.handler import Registry
-from infra.wire.server import Listener, Server
 from ingest.wal.writer import Wal
 
 log = logging.getLogger(__name__)
@@ -113,8 +112,11 @@ class Node:
         recover = self._recover(view, store)
         await recover()
         state = ClusterState(view, self._clock, cluster.cluster_id, recover=recover)
-        server = await self._bind() if self._roles & {"ingest", "reader"} else None
-        await self._serve(store, view, state, server)
+        listeners = None
+        if self._roles & {"ingest", "reader"}:
+            listeners = Listeners(settings, self._registry, self._metrics, self._clock)
+            self.endpoints = await listeners.bind()
+        await self._serve(store, view, state, listeners)
 
     def _open_store(self) -> ObjectStore:
         store = open_store(self._settings.bucket, observe=store_observer(self._metrics), clock=self._clock)
@@ -132,24 +134,12 @@ class Node:
         self._stack.push_async_callback(redis.stop)
         return url
 
-    async def _bind(self) -> Server:
-        settings = self._settings
-        listeners = [Listener(name=name, host=host, port=port) for name, host, port in settings.listeners]
-        server = Server(
-            self._registry, listeners, settings.wire_limits, self._clock, observer=WireMetrics(self._metrics)
-        )
-        await server.bind()
-        for name, (host, port) in server.bound.items():
-            advertised = settings.advertised_listeners.get(name)
-            if advertised is not None:
-                host, port = advertised.host, advertised.port or port
-            self.endpoints[name] = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        return server
-
-    async def _serve(self, store: ObjectStore, view: RedisView, state: ClusterState, server: Server | None) -> None:
+    async def _serve(
+        self, store: ObjectStore, view: RedisView, state: ClusterState, listeners: Listeners | None
+    ) -> None:
         role = await self._role(store, view, state)
-        if server is not None:
-            self._stack.push_async_callback(server.close, _DRAIN_SECONDS)
+        if listeners is not None:
+            self._stack.push_async_callback(listeners.server.close, _DRAIN_SECONDS)
         self._run(state.run(), "cluster state")  # goes on until leases are handed over: clients follow by it
         await role.start()
         self._stack.push_async_callback(role.stop)
@@ -161,8 +151,9 @@ class Node:
         await role.settle()
         await self._start_compactor()
         await self._start_http(role)
-        if server is not None:
-            await server.start()
+        if listeners is not None:
+            await listeners.server.start()
+            self._run(listeners.watch(), "certificates")
         self._ready = True
 
     async def _role(self, store: ObjectStore, view: RedisView, state: ClusterState) -> Role:

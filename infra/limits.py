@@ -31,6 +31,9 @@ MAX_PENDING_ANSWER_BYTES = 8 * 1024 * 1024
 MAX_FETCHES_PER_CONNECTION = 4
 """Fetches under way beside one another for one peer: each may hold FETCH_MAX_BYTES, and clients send one at a time."""
 
+TLS_SHUTDOWN_SECONDS = 5.0
+"""How long a peer may take to say goodbye after we did; then its socket is closed all the same."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireLimits:
@@ -44,4 +47,5 @@ class WireLimits:
     max_bytes_per_connection: int = 128 * 1024 * 1024  # one frame of the greatest size always fits
     max_bytes_per_node: int = 1024 * 1024 * 1024  # [queued.max.request.bytes] what all connections hold together
     idle_seconds: float = 600.0  # [connections.max.idle.ms] no frame for so long, and none being answered
+    authentication_seconds: float = 30.0  # [cauce.authentication.timeout.ms] for the TLS handshake, and again for SASL
     write_high_bytes: int = 1024 * 1024  # the socket's own buffer in user space before writing counts as paused

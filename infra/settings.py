@@ -9,16 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from infra.config_value import BadValue, ConfigType
+from infra.config_value import BadValue, ConfigDef, ConfigType
 from infra.errors import BadStart
 from infra.limits import WireLimits
 from infra.ports import Durability
+from infra.security.secrets import resolve_secret
+from infra.security.settings_table import LISTENER_SETTINGS, PROTOCOLS
 from infra.settings_table import SETTINGS
 from infra.table_config import catalog_properties
 
 _PREFIX = "CAUCE_"
 # Variables that the command line or the test fixture read themselves.
-_OTHER_VARIABLES = frozenset({"CAUCE_BOOTSTRAP", "CAUCE_CONFIG"})
+_OTHER_VARIABLES = frozenset({"CAUCE_BOOTSTRAP", "CAUCE_COMMAND_CONFIG", "CAUCE_CONFIG"})
+_OF_LISTENER = "listener.name."
 # What Kubernetes puts into every container beside a service whose name begins with cauce.
 _SERVICE_VARIABLE = re.compile(
     r"CAUCE_(\w+_)?(SERVICE_HOST=.*|SERVICE_PORT(_\w+)?=.*|PORT=\w+://.*|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=.*)"
@@ -89,6 +92,21 @@ class Settings:
         return tuple(parse_listener(text) for text in self.values["listeners"])
 
     @property
+    def inter_broker_listener(self) -> str:
+        """Name of the listener by which nodes reach one another."""
+        given: str = self.values["inter.broker.listener.name"]
+        return given or self.listeners[0].name
+
+    def protocol_of(self, listener: str) -> str:
+        """PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."""
+        return dict(_split_pair(pair) for pair in self.values["listener.security.protocol.map"])[listener]
+
+    def of_listener(self, listener: str, name: str) -> Any:
+        """A setting as it holds for one listener: its own, else that of all."""
+        own = self.values.get(f"{_OF_LISTENER}{listener.lower()}.{name}")
+        return self.values[name] if own is None else own
+
+    @property
     def advertised_listeners(self) -> Mapping[str, ListenerAddress]:
         """What clients are told, by listener name; a listener that is not named tells what it listens on."""
         parsed = (parse_listener(text) for text in self.values["advertised.listeners"])
@@ -114,6 +132,7 @@ class Settings:
             max_connections_per_ip=0 if per_ip == 2**31 - 1 else per_ip,
             max_bytes_per_node=self.values["queued.max.request.bytes"],
             idle_seconds=self.values["connections.max.idle.ms"] / 1000,
+            authentication_seconds=self.values["cauce.authentication.timeout.ms"] / 1000,
         )
 
 
@@ -144,12 +163,9 @@ def load_settings(
     given.update({name: (text, _FOUND) for name, text in told.items()})
     values: dict[str, Any] = {}
     for name, definition in SETTINGS.items():
-        text, source = given.pop(name, (definition.default, "the default"))
-        try:
-            values[name] = definition.parse(text)
-            _check_form(name, values[name])
-        except BadValue as problem:
-            raise BadStart(f"{name}={_shown(name, text)!r} from {source} {problem}") from None
+        values[name] = _parsed(name, definition, *given.pop(name, (definition.default, "the default")))
+    for name in [name for name in given if _listener_setting(name)]:
+        values[name] = _parsed(name, SETTINGS[_listener_setting(name)], *given.pop(name))
     for name, (_, source) in given.items():
         raise BadStart(f"there is no setting {name!r} (from {source}){_nearest(name)}; docs/settings.md lists them")
     settings = Settings(values, *_provenance(flags, file, environment, told))
@@ -157,10 +173,37 @@ def load_settings(
     return settings
 
 
+def _parsed(name: str, definition: ConfigDef, text: str, source: str) -> Any:
+    try:
+        value = definition.parse(resolve_secret(text) if definition.type is ConfigType.PASSWORD else text)
+        _check_form(name, value)
+    except BadValue as problem:
+        raise BadStart(f"{name}={_shown(name, text)!r} from {source} {problem}") from None
+    except BadStart as problem:
+        raise BadStart(f"{name} from {source}: {problem.message}") from None
+    return value
+
+
+def _listener_setting(name: str) -> str:
+    """The setting that `listener.name.NAME.SETTING` is of; empty when it is none."""
+    setting = name.removeprefix(_OF_LISTENER).partition(".")[2]
+    return setting if name.startswith(_OF_LISTENER) and setting in LISTENER_SETTINGS else ""
+
+
+def _split_pair(pair: str) -> tuple[str, str]:
+    name, colon, protocol = pair.partition(":")
+    if not colon or not name or protocol not in PROTOCOLS:
+        raise BadValue(f"holds {pair!r}; write NAME:PROTOCOL, with a protocol of {', '.join(PROTOCOLS)}")
+    return name, protocol
+
+
 def _check_form(name: str, value: Any) -> None:
     if name in ("listeners", "advertised.listeners"):
         for address in value:
             parse_listener(address)
+    elif name == "listener.security.protocol.map":
+        for pair in value:
+            _split_pair(pair)
     elif name == "cauce.http" and value:
         try:
             parse_listener(value)
@@ -223,6 +266,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     for key, text in environment.items():
         if key in names:
             rows[names[key]] = text
+        elif (listener_setting := _listener_variable(key)) is not None:
+            rows[listener_setting] = text
         elif (
             key.startswith(_PREFIX) and key not in _OTHER_VARIABLES and not _SERVICE_VARIABLE.fullmatch(f"{key}={text}")
         ):
@@ -230,8 +275,21 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return rows
 
 
+def _listener_variable(key: str) -> str | None:
+    """`listener.name.NAME.SETTING` of its variable; where NAME ends is told by the setting behind it."""
+    prefix = variable(_OF_LISTENER)
+    if not key.startswith(prefix):
+        return None
+    for setting in LISTENER_SETTINGS:
+        listener = key.removeprefix(prefix).removesuffix(f"_{variable(setting).removeprefix(_PREFIX)}")
+        if listener and prefix + listener != key:
+            return f"{_OF_LISTENER}{listener.lower()}.{setting}"
+    return None
+
+
 def _shown(name: str, text: str) -> str:
-    secret = name in SETTINGS and SETTINGS[name].type is ConfigType.PASSWORD
+    definition = SETTINGS.get(_listener_setting(name) or name)
+    secret = definition is not None and definition.type is ConfigType.PASSWORD
     return _HIDDEN if secret and text else text
 
 
@@ -250,6 +308,7 @@ def _check_together(settings: Settings) -> None:
         raise BadStart(
             f"advertised.listeners names {min(unknown)}, which listeners does not; it has {', '.join(names)}"
         )
+    _check_protocols(settings, names)
     for listener in settings.listeners:
         advertised = settings.advertised_listeners.get(listener.name)
         if advertised is None and listener.host in ("", "0.0.0.0", "::"):
@@ -257,3 +316,21 @@ def _check_together(settings: Settings) -> None:
                 f"listener {listener} has no address that clients could be told; "
                 f"set advertised.listeners={listener.name}://HOST:{listener.port}"
             )
+
+
+def _check_protocols(settings: Settings, names: list[str]) -> None:
+    known = dict(_split_pair(pair) for pair in settings["listener.security.protocol.map"])
+    for name in names:
+        if name not in known:
+            raise BadStart(
+                f"listener {name} has no protocol: call it one of {', '.join(PROTOCOLS)}, or name its protocol in "
+                f"listener.security.protocol.map, for example {name}:SASL_SSL"
+            )
+    if settings.inter_broker_listener not in names:
+        raise BadStart(
+            f"inter.broker.listener.name is {settings.inter_broker_listener}, which listeners does not name; "
+            f"it has {', '.join(names)}"
+        )
+    for name in settings.values:
+        if name.startswith(_OF_LISTENER) and name.split(".")[2] not in [known_name.lower() for known_name in names]:
+            raise BadStart(f"{name} is of a listener that listeners does not name; it has {', '.join(names)}")

@@ -5,6 +5,7 @@ CAUCE_NAME with dots as underscores, in the TOML file it is a quoted key.
 """
 
 from infra.config_value import LONG_MAX, ConfigDef, ConfigType
+from infra.security.settings_table import LISTENER_SETTINGS, SECURITY_SETTINGS
 
 _B, _S, _I, _L, _LIST = ConfigType.BOOLEAN, ConfigType.STRING, ConfigType.INT, ConfigType.LONG, ConfigType.LIST
 _SECRET = ConfigType.PASSWORD  # never shown: not in messages, not over the wire
@@ -42,6 +43,7 @@ SETTINGS: dict[str, ConfigDef] = {
             "",
             "NAME://HOST:PORT that clients are told for each listener; empty: what it listens on.",
         ),
+        *SECURITY_SETTINGS,
         ConfigDef("cauce.http", _S, "127.0.0.1:0", "HOST:PORT of /healthz, /readyz and /metrics; empty: none."),
         ConfigDef("cauce.log.level", _S, "info", "Least level logged.", choices=("debug", "info", "warning", "error")),
         ConfigDef("cauce.log.format", _S, "text", "text for people, json for programs.", choices=("text", "json")),
@@ -209,14 +211,21 @@ def settings_markdown() -> str:
         "(`--set NAME=VALUE`), else as an environment variable (`CAUCE_` and the name in capitals, dots as",
         "underscores, a leading `cauce.` left out), else in a TOML file (`--config FILE`, a quoted key a line).",
         "",
+        "A setting of type password can also say where its value stands: `file:/path`, `env:NAME`,",
+        "`aws-secretsmanager:ARN`, or `aws-secretsmanager:ARN#key` for one value of a secret that is a JSON object.",
+        "",
+        "One with † can be given for one listener alone: `listener.name.NAME.SETTING`, with NAME in small letters.",
+        "[security.md](security.md) shows how they are used.",
+        "",
         "| name | type | default | |",
         "|---|---|---|---|",
     ]
     for definition in SETTINGS.values():
         default = f"`{definition.default}`" if definition.default else ""
         choices = f" One of: {', '.join(c or '(empty)' for c in definition.choices)}." if definition.choices else ""
+        mark = " †" if definition.name in LISTENER_SETTINGS else ""
         lines.append(
-            f"| `{definition.name}` | {definition.type.name.lower()} | {default} | {definition.doc}{choices} |"
+            f"| `{definition.name}`{mark} | {definition.type.name.lower()} | {default} | {definition.doc}{choices} |"
         )
     return "\n".join(lines) + "\n"
 

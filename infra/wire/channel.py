@@ -9,6 +9,7 @@ import logging
 from typing import cast
 
 from infra.errors import CauceError
+from infra.security.listener_access import ListenerAccess
 from infra.store.port import Buffer
 from infra.wire.connection import Connection
 from infra.wire.exchange import API_KEY_FETCH, Exchange, RequestOpener
@@ -21,8 +22,11 @@ _log = logging.getLogger(__name__)
 class Channel(asyncio.BufferedProtocol):
     """The asyncio side of one connection; it stands in `channels` from accept to the end of the socket."""
 
-    def __init__(self, traffic: Traffic, listener: str, channels: set["Channel"]) -> None:
+    def __init__(
+        self, traffic: Traffic, listener: str, channels: set["Channel"], access: ListenerAccess | None = None
+    ) -> None:
         self._traffic = traffic
+        self._access = access
         self._listener = listener
         self._channels = channels
         self._transport: asyncio.Transport | None = None
@@ -52,11 +56,15 @@ class Channel(asyncio.BufferedProtocol):
             return
         opener = RequestOpener(traffic.registry, self._listener, self._host, number)
         self._connection = Connection(opener, traffic.limits)
+        if self._access is not None:
+            self._begin_access(self._access, opener, transport)
         self._active_at = traffic.clock.monotonic()
         transport.set_write_buffer_limits(high=traffic.limits.write_high_bytes)
         self._transport = transport
         self._channels.add(self)
         traffic.observer.on_connection(+1)
+        if self._connection.finished:
+            self._close(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._transport is None:
@@ -105,6 +113,14 @@ class Channel(asyncio.BufferedProtocol):
         """Nothing was asked since then and nothing is under way, or the peer has not read its answers since then."""
         connection = self._connection
         return self._active_at < moment and (connection.idle or connection.finished or not connection.writable)
+
+    def _begin_access(self, access: ListenerAccess, opener: RequestOpener, transport: asyncio.Transport) -> None:
+        """Who this is, as far as that is known before the first byte."""
+        principal = access.principal(transport.get_extra_info("peercert"))
+        if principal is None:
+            self._connection.complain("no rule of ssl.principal.mapping.rules knows its certificate's name")
+        else:
+            opener.principal = principal
 
     def _advance(self) -> None:
         """Do what the connection now allows: send answers, start handlers, read on or not, close."""

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 from infra.error_code import ErrorCode
 from infra.errors import CauceError, Unavailable
 from infra.limits import RECEIVE_BUFFER_BYTES
+from infra.security.tls import ClientTls
 from infra.wire import envelope
 from infra.wire.apis import api_key_of, request_table
 from infra.wire.buffer_pool import BufferPool
@@ -40,7 +41,7 @@ class ClientOptions:
     client_id: str
     timeout_seconds: float
     max_frame_bytes: int
-    ssl_context: ssl.SSLContext | None = None
+    tls: ClientTls | None = None  # None: plain text
 
 
 class _Pending(NamedTuple):
@@ -173,7 +174,8 @@ async def open_connection(address: Address, options: ClientOptions, pool: Buffer
     connection = ClientConnection(address, options, pool)
     try:
         async with asyncio.timeout(options.timeout_seconds):
-            await loop.create_connection(lambda: connection, address.host, address.port, ssl=options.ssl_context)
+            context = None if options.tls is None else options.tls.context()
+            await loop.create_connection(lambda: connection, address.host, address.port, ssl=context)
             await connection.negotiate()
     except (OSError, TimeoutError) as error:
         connection.close()
@@ -186,6 +188,10 @@ async def open_connection(address: Address, options: ClientOptions, pool: Buffer
 
 def _why(error: OSError | TimeoutError) -> str:
     """In words: asyncio's own repeat the address in the form of Python."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not taken: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {error.reason or error}"
     if error.errno and error.errno > 0 and not isinstance(error, socket.gaierror):
         return os.strerror(error.errno)
     return error.strerror or str(error) or "it does not answer"

@@ -5,13 +5,14 @@ What a connection does stands in `channel.py` and `connection.py`; which APIs ex
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from infra.clock import SYSTEM_CLOCK, Clock
 from infra.errors import BadStart
-from infra.limits import WireLimits
+from infra.limits import TLS_SHUTDOWN_SECONDS, WireLimits
+from infra.security.listener_access import ListenerAccess
 from infra.wire.buffer_pool import BufferPool
 from infra.wire.channel import Channel
 from infra.wire.handler import Registry
@@ -24,12 +25,12 @@ _IDLE_LOOKS = 10  # how often within the idle time connections are looked at
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """A name, and where to listen; port 0 takes a free one. With an SSL context every connection is TLS."""
+    """A name, and where to listen; port 0 takes a free one. Without `access` it is plain text and lets everybody in."""
 
     name: str
     host: str
     port: int
-    ssl_context: ssl.SSLContext | None = None
+    access: ListenerAccess | None = None
 
 
 class Server:
@@ -50,7 +51,8 @@ class Server:
         self._clock = clock
         self._traffic = Traffic(registry, self._limits, clock, observer or WireObserver(), pool or BufferPool())
         self._channels: set[Channel] = set()
-        self._servers: list[asyncio.Server] = []
+        self._servers: dict[str, list[asyncio.Server]] = {}  # listener name → what accepts for it
+        self._started = False
         self._idle_look: asyncio.TimerHandle | None = None
         self.bound: dict[str, tuple[str, int]] = {}
 
@@ -61,22 +63,35 @@ class Server:
         """
         for listener in self._listeners:
             try:
-                server = await self._listen(listener)
+                server = await self._listen(listener, host=listener.host, port=listener.port)
             except OSError as error:
                 self._stop_listening()
                 raise BadStart(
                     f"listener {listener.name} cannot listen on {listener.host}:{listener.port}: {error.strerror}"
                 ) from error
-            self._servers.append(server)
+            self._servers[listener.name] = [server]
             self.bound[listener.name] = (listener.host, server.sockets[0].getsockname()[1])
 
     async def start(self) -> None:
         """Listen, at the addresses that `bind` took or now. Raises as `bind` does."""
         if not self._servers:
             await self.bind()
-        for server in self._servers:
+        self._started = True
+        for server in [server for servers in self._servers.values() for server in servers]:
             await server.start_serving()
         self._look_for_idle()
+
+    async def renew(self, name: str) -> None:
+        """Accept with the listener's `access.context` of now: the same socket, a new acceptor. Connections live on."""
+        listener = next(listener for listener in self._listeners if listener.name == name)
+        old = self._servers.get(name, [])
+        sockets = [socket.dup() for server in old for socket in server.sockets]
+        self._servers[name] = [await self._listen(listener, sock=socket) for socket in sockets]
+        if self._started:
+            for server in self._servers[name]:
+                await server.start_serving()
+        for server in old:
+            server.close()
 
     async def close(self, drain_seconds: float = 10.0) -> None:
         """Stop listening and reading, answer what has arrived and close; after `drain_seconds` close what is left."""
@@ -93,19 +108,23 @@ class Server:
             await self._gone(None)
         await self._cancel_handlers()
 
-    async def _listen(self, listener: Listener) -> asyncio.Server:
-        name = listener.name
+    async def _listen(self, listener: Listener, **where: Any) -> asyncio.Server:
+        name, access = listener.name, listener.access
+        options: dict[str, Any] = {}
+        if access is not None and access.context is not None:
+            options["ssl"] = access.context
+            options["ssl_handshake_timeout"] = self._limits.authentication_seconds
+            options["ssl_shutdown_timeout"] = TLS_SHUTDOWN_SECONDS
         return await asyncio.get_running_loop().create_server(
-            lambda: Channel(self._traffic, name, self._channels),
-            listener.host,
-            listener.port,
-            ssl=listener.ssl_context,
+            lambda: Channel(self._traffic, name, self._channels, access),
+            **where,
+            **options,
             backlog=1024,
             start_serving=False,
         )
 
     def _stop_listening(self) -> None:
-        for server in self._servers:
+        for server in [server for servers in self._servers.values() for server in servers]:
             server.close()
         self._servers.clear()
 

@@ -53,7 +53,7 @@ def test_flags_go_before_the_environment_before_the_file(tmp_path: Path) -> None
     file = tmp_path / "cauce.toml"
     file.write_text(
         '"num.partitions" = 2\n"broker.rack" = "file"\n"auto.create.topics.enable" = false\n'
-        'listeners = ["A://127.0.0.1:1", "B://127.0.0.1:2"]\n[cauce.log]\nlevel = "debug"\n'
+        'listeners = ["SSL://127.0.0.1:1", "PLAINTEXT://127.0.0.1:2"]\n[cauce.log]\nlevel = "debug"\n'
     )
     environment = {"CAUCE_NUM_PARTITIONS": "3", "CAUCE_BROKER_RACK": "environment", "PATH": "/bin"}
     settings = load_settings({"num.partitions": "4"}, file, environment)
@@ -61,7 +61,7 @@ def test_flags_go_before_the_environment_before_the_file(tmp_path: Path) -> None
     assert settings["broker.rack"] == "environment"
     assert settings["cauce.log.level"] == "debug"
     assert settings["auto.create.topics.enable"] is False
-    assert [listener.name for listener in settings.listeners] == ["A", "B"]
+    assert [listener.name for listener in settings.listeners] == ["SSL", "PLAINTEXT"]
     assert settings.origin["num.partitions"] == "flag"
     assert settings.origin["broker.rack"] == "environment"
     assert settings.origin["cauce.log.level"] == f"file {file}"

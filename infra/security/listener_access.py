@@ -1,0 +1,54 @@
+"""Whom one listener lets in: its TLS context, and who a client is by the certificate that it showed.
+
+One for each listener that is not PLAINTEXT. Knows no socket; the wire asks it once a connection.
+"""
+
+import logging
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+from infra.errors import BadStart
+from infra.security.principal import ANONYMOUS, PrincipalRules, distinguished_name, principal_of
+from infra.security.tls import TlsSettings, server_context
+
+_log = logging.getLogger(__name__)
+
+
+class ListenerAccess:
+    """Of one listener. `context` is what new connections are accepted with; None without TLS."""
+
+    def __init__(self, name: str, *, tls: TlsSettings | None = None, rules: PrincipalRules | None = None) -> None:
+        """Raises `BadStart` when there can be no such TLS context."""
+        self._name = name
+        self._tls = tls
+        self._rules = rules or PrincipalRules("")
+        self._stamp = None if tls is None else tls.stamp()
+        self.context: ssl.SSLContext | None = None if tls is None else self._make(tls)
+
+    def look_at_files(self) -> bool:
+        """Make `context` again when a file of it has changed; whether it is a new one. Files that make no sense are
+        told of in the log once, and change nothing. Reads files."""
+        if self._tls is None or (stamp := self._tls.stamp()) == self._stamp:
+            return False
+        self._stamp = stamp
+        try:
+            self.context = self._make(self._tls)
+        except BadStart as error:
+            _log.warning("%s; connections go on with the certificate of before", error.message)
+            return False
+        _log.info("listener %s: the certificate files were read again", self._name)
+        return True
+
+    def principal(self, certificate: Mapping[str, Any] | None) -> str | None:
+        """Who shows this certificate (as `SSLSocket.getpeercert` tells it); None when no mapping rule knows it."""
+        if not certificate:
+            return ANONYMOUS
+        user = self._rules.user(distinguished_name(certificate))
+        return None if user is None else principal_of(user)
+
+    def _make(self, tls: TlsSettings) -> ssl.SSLContext:
+        try:
+            return server_context(tls)
+        except BadStart as error:
+            raise BadStart(f"listener {self._name}: {error.message}") from None
