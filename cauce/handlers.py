@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from cauce.api.alter_configs import AlterConfigsHandler
 from cauce.api.alter_partition_reassignments import AlterPartitionReassignmentsHandler
+from cauce.api.alter_user_scram_credentials import AlterUserScramCredentialsHandler
 from cauce.api.api_versions import ApiVersionsHandler
 from cauce.api.config_entries import DEFAULT_SOURCE, STATIC_SOURCE, ConfigRow
 from cauce.api.create_partitions import CreatePartitionsHandler
@@ -13,6 +14,7 @@ from cauce.api.describe_cluster import DescribeClusterHandler
 from cauce.api.describe_configs import DescribeConfigsHandler
 from cauce.api.describe_log_dirs import DescribeLogDirsHandler
 from cauce.api.describe_topic_partitions import DescribeTopicPartitionsHandler
+from cauce.api.describe_user_scram_credentials import DescribeUserScramCredentialsHandler
 from cauce.api.elect_leaders import ElectLeadersHandler
 from cauce.api.find_coordinator import FindCoordinatorHandler
 from cauce.api.incremental_alter_configs import IncrementalAlterConfigsHandler
@@ -20,11 +22,14 @@ from cauce.api.list_config_resources import ListConfigResourcesHandler
 from cauce.api.list_partition_reassignments import ListPartitionReassignmentsHandler
 from cauce.api.metadata import MetadataHandler
 from cauce.api.produce_elsewhere import ProduceElsewhereHandler
+from cauce.api.sasl_authenticate import SaslAuthenticateHandler
+from cauce.api.sasl_handshake import SaslHandshakeHandler
 from cauce.config_admin import ConfigAdmin
 from cauce.ingest_parts import IngestParts
 from cauce.reader_parts import ReaderParts
 from cauce.shared_parts import SharedParts
 from infra.ports import TailSource
+from infra.security.users import SCRAM_USERS
 from infra.settings import Settings
 from infra.settings_table import SETTINGS
 from infra.wire.handler import Handler, Registry
@@ -131,6 +136,12 @@ def _cluster_handlers(shared: SharedParts, led: TailSource, transactional_ids: T
     """What any node answers, by the ledgers and the view."""
     state, topics, settings = shared.state, shared.topic_admin, shared.settings
     configs = ConfigAdmin(state, topics, shared.broker_configs, shared.manifest_ledger)
+    yield SaslHandshakeHandler()
+    yield SaslAuthenticateHandler(
+        shared.clock, failed_delay_seconds=settings["connection.failed.authentication.delay.ms"] / 1000
+    )
+    yield DescribeUserScramCredentialsHandler(lambda: state.settings(SCRAM_USERS))
+    yield AlterUserScramCredentialsHandler(shared.user_admin, state.refresh)
     yield MetadataHandler(state, topics, auto_create=settings["auto.create.topics.enable"])
     yield CreateTopicsHandler(state, topics, settings.durability)
     yield DeleteTopicsHandler(state, topics)

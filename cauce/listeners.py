@@ -6,6 +6,7 @@ from cauce.wire_metrics import WireMetrics
 from infra.clock import Clock
 from infra.metrics import Metrics
 from infra.security.from_settings import listener_access
+from infra.security.users import Users
 from infra.settings import Settings
 from infra.wire.handler import Registry
 from infra.wire.server import Listener, Server
@@ -14,11 +15,11 @@ from infra.wire.server import Listener, Server
 class Listeners:
     """All listeners of one node."""
 
-    def __init__(self, settings: Settings, registry: Registry, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, settings: Settings, registry: Registry, metrics: Metrics, users: Users, clock: Clock) -> None:
         """Raises `BadStart` when a listener's certificates cannot be used."""
         self._settings = settings
         self._listeners = [
-            Listener(name=name, host=host, port=port, access=listener_access(settings, name))
+            Listener(name=name, host=host, port=port, access=listener_access(settings, name, users))
             for name, host, port in settings.listeners
         ]
         self.server = Server(registry, self._listeners, settings.wire_limits, clock, observer=WireMetrics(metrics))

@@ -31,6 +31,7 @@ from infra.cluster.session import NodeDescription
 from infra.cluster.state import ClusterState
 from infra.errors import BadStart, CauceError
 from infra.metrics import Metrics
+from infra.security.users import SCRAM_USERS, Users
 from infra.segment.footer import read_extents
 from infra.settings import Settings
 from infra.store.hedged import HedgedStore
@@ -114,7 +115,8 @@ class Node:
         state = ClusterState(view, self._clock, cluster.cluster_id, recover=recover)
         listeners = None
         if self._roles & {"ingest", "reader"}:
-            listeners = Listeners(settings, self._registry, self._metrics, self._clock)
+            users = Users(lambda: state.settings(SCRAM_USERS), settings.own_users)
+            listeners = Listeners(settings, self._registry, self._metrics, users, self._clock)
             self.endpoints = await listeners.bind()
         await self._serve(store, view, state, listeners)
 

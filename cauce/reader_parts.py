@@ -4,6 +4,7 @@ from cauce.shared_parts import SharedParts
 from infra.errors import NotLeader
 from infra.partition import PartitionId
 from infra.ports import LogReader
+from infra.security.from_settings import node_security
 from reader.followers import Followers
 from reader.history_source import HistorySource
 from reader.leader_connection import LeaderConnections
@@ -32,9 +33,10 @@ class ReaderParts:
                 histories=HistorySource(shared.store, shared.view, state),
                 connections=LeaderConnections(
                     state.nodes,
-                    settings.listeners[0].name,
+                    settings.inter_broker_listener,
                     lambda: shared.session.session.node_id,
                     tail_bytes=tail_bytes,
+                    security=node_security(settings),
                 ),
                 clock=shared.clock,
                 observer=shared.read_metrics,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,13 +23,15 @@ def replay(
     key: bytes | str | None = None,
     columns: Sequence[str] | None = None,
     bucket: str | None = None,
+    command_config: str | Path | None = None,
 ) -> "pa.RecordBatchReader":
     """The records of a topic as one stream of Arrow record batches, partition by partition in the order of offsets.
 
     Complete up to the high watermark at the time of the call. Columns: partition, offset, timestamp, key, value,
     headers; fewer of them are read much faster. `start` (inclusive) and `end` (exclusive) are offsets, or times that
     timestamps are compared with. `key`: only records with this key. `bucket`: URL of the bucket where it is not
-    reachable as the nodes name it.
+    reachable as the nodes name it. `command_config`: a file of Kafka's client properties (security.protocol, sasl.*,
+    ssl.*) where the nodes want TLS or a login.
 
     Raises `infra.errors.CauceError` with a sentence that says what to do.
     """
@@ -43,7 +46,9 @@ def replay(
         key=key.encode() if isinstance(key, str) else key,
         columns=None if columns is None else tuple(columns),
     )
-    return ReplaySession(request, Connection(bootstrap=bootstrap, bucket=bucket)).reader()
+    return ReplaySession(
+        request, Connection(bootstrap=bootstrap, bucket=bucket, command_config=command_config)
+    ).reader()
 
 
 def scan(
@@ -55,6 +60,7 @@ def scan(
     end: int | datetime | None = None,
     text: bool = False,
     bucket: str | None = None,
+    command_config: str | Path | None = None,
 ) -> "TopicDataset":
     """A topic as a pyarrow dataset: for `duckdb.register`, `polars.scan_pyarrow_dataset`, or its own `to_table`.
 
@@ -68,5 +74,5 @@ def scan(
 
     wanted = None if partitions is None else tuple(partitions)
     request = ReplayRequest(topic=topic, partitions=wanted, start=start, end=end)
-    session = ReplaySession(request, Connection(bootstrap=bootstrap, bucket=bucket))
+    session = ReplaySession(request, Connection(bootstrap=bootstrap, bucket=bucket, command_config=command_config))
     return TopicDataset(session, TEXT if text else BYTES)

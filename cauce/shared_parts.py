@@ -8,10 +8,12 @@ from cauce.topic_admin import TopicAdmin
 from infra.clock import Clock
 from infra.cluster.manifest import ManifestLedger
 from infra.cluster.producer_ids import ProducerIds
-from infra.cluster.settings import BrokerConfigLedger
+from infra.cluster.settings import BrokerConfigLedger, SettingsLedger
 from infra.cluster.state import ClusterState, Topic
 from infra.cluster.topics import TopicLedger
 from infra.metrics import Metrics
+from infra.security.user_admin import UserAdmin
+from infra.security.users import SCRAM_USERS
 from infra.settings import Settings
 from infra.store.port import ObjectStore
 from infra.topic_config import TopicSettings, topic_settings
@@ -45,6 +47,7 @@ class SharedParts:
         self.read_metrics = ReadMetrics(metrics)
         self.topic_ledger = TopicLedger(store, view, clock)
         self.broker_configs = BrokerConfigLedger(store, view)
+        self.user_admin = UserAdmin(SettingsLedger(SCRAM_USERS, store, view))
         self.manifest_ledger = ManifestLedger(store)
         self.producer_ids = ProducerIds(store, lambda: self.session.session)
         self.catch_up = CatchUpReader(cold_store, cache_bytes=settings["cauce.cache.bytes"])

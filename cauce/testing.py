@@ -43,7 +43,9 @@ class CauceProcess:
         command: str = "up",
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """`options`: further words of the command line, for example `["--set", "num.partitions=4"]`.
+        """`listen`: HOST:PORT, or PROTOCOL://HOST:PORT for one that is not plain text.
+
+        `options`: further words of the command line, for example `["--set", "num.partitions=4"]`.
 
         `command`: `node` for one of a cluster, whose options name the `--bucket` and `--redis` that the nodes share.
         `environment`: variables that it has beside those of this process.
@@ -94,7 +96,8 @@ class CauceProcess:
             if address:
                 self.bootstrap = address
                 if self._listen.endswith(":0"):
-                    self._listen = address
+                    protocol, separator, _ = self._listen.rpartition("://")
+                    self._listen = protocol + separator + address
                 return self
         self.kill()
         raise RuntimeError(f"the node did not start:\n{self.output}")

@@ -6,6 +6,7 @@ from cauce.shared_parts import SharedParts
 from infra.error_code import ErrorCode
 from infra.partition import PartitionId
 from infra.records.control import Marker
+from infra.security.from_settings import node_security
 from infra.settings import Settings
 from ingest.coordinator.marker_carrier import NodeMarkers
 from ingest.coordinator.marker_sender import Ending, MarkerSender
@@ -31,10 +32,10 @@ class CoordinatedTransactions:
         self, shared: SharedParts, leaders: Leaders, write_markers: WriteMarkers, observer: IngestObserver
     ) -> None:
         """`write_markers` writes one into partitions that this node leads."""
-        listener = shared.settings.listeners[0].name
+        listener, security = shared.settings.inter_broker_listener, node_security(shared.settings)
         # Two ways to each node: whether a partition is in a transaction must not wait behind a flush.
-        self._asking = Peers(shared.state.nodes, listener, timeout_seconds=_VERIFY_SECONDS)
-        self._marking = Peers(shared.state.nodes, listener, timeout_seconds=_MARKERS_SECONDS)
+        self._asking = Peers(shared.state.nodes, listener, timeout_seconds=_VERIFY_SECONDS, security=security)
+        self._marking = Peers(shared.state.nodes, listener, timeout_seconds=_MARKERS_SECONDS, security=security)
 
         async def write_here(ending: Ending, partitions: Sequence[PartitionId]) -> Mapping[PartitionId, ErrorCode]:
             producer = ending.producer

@@ -27,5 +27,8 @@ class WireMetrics(WireObserver):
     def on_bad_frame(self) -> None:
         self._metrics.bad_frames.inc()
 
+    def on_authentication_failed(self) -> None:
+        self._metrics.authentication_failed.inc()
+
     def on_handler_error(self, api_key: int, version: int) -> None:
         self._errors[api_key].inc()

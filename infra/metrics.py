@@ -83,6 +83,9 @@ class Metrics:
         self.connections = self._gauge("cauce_connections", "Open client connections.")
         self.connections_refused = self._counter("cauce_connections_refused", "Connections beyond a limit.")
         self.bad_frames = self._counter("cauce_bad_frames", "Bytes from the network that were no request.")
+        self.authentication_failed = self._counter(
+            "cauce_authentication_failed", "Clients that did not prove who they are, or not in time."
+        )
 
     def _histogram(self, name: str, doc: str, labels: Sequence[str] = ()) -> Histogram:
         return Histogram(name, doc, labels, registry=self.registry, buckets=_SECONDS)

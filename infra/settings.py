@@ -15,6 +15,7 @@ from infra.limits import WireLimits
 from infra.ports import Durability
 from infra.security.secrets import resolve_secret
 from infra.security.settings_table import LISTENER_SETTINGS, PROTOCOLS
+from infra.security.users import parse_users
 from infra.settings_table import SETTINGS
 from infra.table_config import catalog_properties
 
@@ -90,6 +91,13 @@ class Settings:
     def listeners(self) -> tuple[ListenerAddress, ...]:
         """Where the node listens."""
         return tuple(parse_listener(text) for text in self.values["listeners"])
+
+    @property
+    def own_users(self) -> Mapping[str, str]:
+        """User → password of those that the node knows by itself, other nodes among them."""
+        password: str = self.values["cauce.inter.broker.password"]
+        nodes = {self.values["cauce.inter.broker.user"]: password} if password else {}
+        return {**parse_users(self.values["cauce.users"]), **nodes}
 
     @property
     def inter_broker_listener(self) -> str:
@@ -209,6 +217,8 @@ def _check_form(name: str, value: Any) -> None:
             parse_listener(value)
         except BadValue:
             raise BadValue("is not HOST:PORT, for example 127.0.0.1:9644; empty for none") from None
+    elif name == "cauce.users":
+        parse_users(value)
     elif name == "cauce.table.catalog":
         catalog_properties(value)
 
@@ -334,3 +344,9 @@ def _check_protocols(settings: Settings, names: list[str]) -> None:
     for name in settings.values:
         if name.startswith(_OF_LISTENER) and name.split(".")[2] not in [known_name.lower() for known_name in names]:
             raise BadStart(f"{name} is of a listener that listeners does not name; it has {', '.join(names)}")
+    with_sasl = settings.protocol_of(settings.inter_broker_listener).startswith("SASL")
+    if with_sasl and settings["cauce.redis"] and not settings["cauce.inter.broker.password"]:
+        raise BadStart(
+            f"nodes reach one another by listener {settings.inter_broker_listener}, which has SASL: set "
+            "cauce.inter.broker.password to the same secret at every node, or inter.broker.listener.name to another"
+        )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from infra.errors import Unavailable
 from infra.limits import WireLimits
 from infra.partition import Lease
+from infra.security.client_security import ClientSecurity
 from infra.view.port import LiveSession
 from infra.wire.buffer_pool import BufferPool
 from infra.wire.client_connection import Address, ClientConnection, ClientOptions, open_connection
@@ -83,28 +84,35 @@ class LeaderConnections:
     """Opens them: knows how this node reaches others."""
 
     def __init__(
-        self, nodes: Callable[[], Sequence[LiveSession]], listener: str, node_id: Callable[[], int], *, tail_bytes: int
+        self,
+        nodes: Callable[[], Sequence[LiveSession]],
+        listener: str,
+        node_id: Callable[[], int],
+        *,
+        tail_bytes: int,
+        security: ClientSecurity | None = None,
     ) -> None:
         """`listener`: the name of the one that nodes reach one another by; where a node has none of that name, its
-        first is taken. `tail_bytes`: what the batches kept of answers may come to."""
+        first is taken in plain text, and none with `security`.
+        `tail_bytes`: what the batches kept of answers may come to."""
         self._nodes = nodes
         self._listener = listener
         self._node_id = node_id
         self._pool = BufferPool(tail_bytes + _POOL_BYTES_BESIDE_TAILS)
         self._options = ClientOptions(
-            client_id="cauce-reader", timeout_seconds=_ANSWER_SECONDS, max_frame_bytes=WireLimits().max_frame_bytes
+            client_id="cauce-reader",
+            timeout_seconds=_ANSWER_SECONDS,
+            max_frame_bytes=WireLimits().max_frame_bytes,
+            security=security,
         )
 
     async def open(self, lease: Lease) -> LeaderConnection:
         """To the node that holds a lease. Raises `Unavailable`."""
         node = next((node for node in self._nodes() if node.session == lease.session), None)
-        endpoint = None if node is None else _endpoint(node, self._listener)
+        or_any = self._options.security is None
+        endpoint = None if node is None else node.endpoint(self._listener, or_any=or_any)
         if endpoint is None:
             raise Unavailable(f"the leader of {lease.partition}, {lease.session}, is not there")
         host, _, port = endpoint.rpartition(":")
         connection = await open_connection(Address(host.strip("[]"), int(port)), self._options, self._pool)
         return LeaderConnection(connection, lease, self._node_id())
-
-
-def _endpoint(node: LiveSession, listener: str) -> str | None:
-    return node.endpoints.get(listener) or next(iter(node.endpoints.values()), None)

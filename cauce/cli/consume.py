@@ -9,10 +9,10 @@ import typer
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, TopicPartition
 
 from cauce.admin import EARLIEST, LATEST, Admin
-from cauce.cli.options import BOOTSTRAP, AsJson, Bootstrap
+from cauce.cli.options import BOOTSTRAP, AsJson, Bootstrap, CommandConfig
 from cauce.cli.output import fail, muted, sentences
 from cauce.cli.places import at_time, parse_time, wanted_partitions
-from cauce.cli.session import with_admin
+from cauce.cli.session import properties_of, with_admin
 
 _ROUND = 1000  # records asked for at once
 _ROUND_SECONDS = 0.1
@@ -41,6 +41,7 @@ def as_row(message: Any) -> dict[str, Any]:
 def consume(
     topic: Annotated[str, typer.Argument(help="Topic to read.")],
     bootstrap: Bootstrap = BOOTSTRAP,
+    command_config: CommandConfig = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on at the end, wait for more.")] = False,
     from_time: Annotated[
         str | None, typer.Option("--from-time", help="Start at the first record of that time.")
@@ -55,10 +56,11 @@ def consume(
     time_ms = None if from_time is None else parse_time(from_time)
     if offset not in _PLACES and not offset.isdecimal():
         fail(f"--offset {offset!r} is not an offset; write beginning, end or a number")
-    starts = with_admin(bootstrap, lambda admin: _starts(admin, topic, partition, time_ms, offset))
+    starts = with_admin(bootstrap, command_config, lambda admin: _starts(admin, topic, partition, time_ms, offset))
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
+            **properties_of(command_config).librdkafka(),
             "group.id": "cauce-consume",  # never joined: partitions are assigned by hand and nothing is committed
             "enable.auto.commit": False,
             "enable.partition.eof": True,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from cauce.admin import EARLIEST, LATEST, Admin, GroupInfo
-from cauce.cli.options import BOOTSTRAP, AsJson, Bootstrap
+from cauce.cli.options import BOOTSTRAP, AsJson, Bootstrap, CommandConfig
 from cauce.cli.output import as_fields, print_json, print_rows, sentences
 from cauce.cli.places import at_time, parse_time, wanted_partitions
 from cauce.cli.session import with_admin
@@ -22,9 +22,9 @@ _PLACES = "earliest, latest, an offset, or a time like 2026-01-31T12:00:00Z"
 
 @app.command("list")
 @sentences
-def list_(bootstrap: Bootstrap = BOOTSTRAP, as_json: AsJson = False) -> None:
+def list_(bootstrap: Bootstrap = BOOTSTRAP, command_config: CommandConfig = None, as_json: AsJson = False) -> None:
     """List the groups."""
-    groups = with_admin(bootstrap, lambda admin: admin.groups())
+    groups = with_admin(bootstrap, command_config, lambda admin: admin.groups())
     rows = [{"group": one.group, "state": one.state, "protocol": one.protocol} for one in groups]
     print_rows(rows, ["group", "state", "protocol"], as_json, empty="there are no groups yet")
 
@@ -47,7 +47,9 @@ def _row(topic: str, partition: int, committed: int, end: int | None) -> dict[st
 
 @app.command()
 @sentences
-def describe(name: _Name, bootstrap: Bootstrap = BOOTSTRAP, as_json: AsJson = False) -> None:
+def describe(
+    name: _Name, bootstrap: Bootstrap = BOOTSTRAP, command_config: CommandConfig = None, as_json: AsJson = False
+) -> None:
     """Show a group's state, members, committed offsets and lag."""
 
     async def run(admin: Admin) -> tuple[GroupInfo, _Places, _Places]:
@@ -55,7 +57,7 @@ def describe(name: _Name, bootstrap: Bootstrap = BOOTSTRAP, as_json: AsJson = Fa
         committed = await admin.committed(name)
         return group, committed, await _ends(admin, committed)
 
-    group, committed, ends = with_admin(bootstrap, run)
+    group, committed, ends = with_admin(bootstrap, command_config, run)
     rows = [_row(*place, offset, ends.get(place)) for place, offset in sorted(committed.items())]
     members = [{"member": key, "client": client, "host": host} for key, (client, host) in group.members.items()]
     if as_json:
@@ -78,6 +80,7 @@ def reset(
     partition: Annotated[list[int] | None, typer.Option("--partition", "-p", help="Only these partitions.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be committed.")] = False,
     bootstrap: Bootstrap = BOOTSTRAP,
+    command_config: CommandConfig = None,
     as_json: AsJson = False,
 ) -> None:
     """Set the committed offsets of a group that has no members."""
@@ -89,7 +92,7 @@ def reset(
             await admin.commit(name, places)
         return places
 
-    places = with_admin(bootstrap, run)
+    places = with_admin(bootstrap, command_config, run)
     rows = [{"topic": topic, "partition": number, "offset": offset} for (_, number), offset in sorted(places.items())]
     if as_json:
         print_json({"group": name, "dry_run": dry_run, "offsets": rows})

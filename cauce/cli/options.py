@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,6 +8,14 @@ import typer
 Bootstrap = Annotated[
     str,
     typer.Option("--bootstrap", "-b", envvar="CAUCE_BOOTSTRAP", help="HOST:PORT of any node; several with commas."),
+]
+CommandConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "--command-config",
+        envvar="CAUCE_COMMAND_CONFIG",
+        help="File of Kafka's client properties: security.protocol, sasl.*, ssl.*",
+    ),
 ]
 Bucket = Annotated[
     str | None,

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 from confluent_kafka import KafkaException, Producer
 
-from cauce.cli.options import BOOTSTRAP, AsJson, Bootstrap
+from cauce.cli.options import BOOTSTRAP, AsJson, Bootstrap, CommandConfig
 from cauce.cli.output import fail, muted, print_json, sentences
-from cauce.cli.session import with_admin
+from cauce.cli.session import properties_of, with_admin
 
 _FLUSH_SECONDS = 60.0
 _FIELDS = frozenset({"key", "value", "headers", "timestamp", "partition"})
@@ -119,6 +119,7 @@ class _Outcome:
 def produce(
     topic: Annotated[str, typer.Argument(help="Topic to write to.")],
     bootstrap: Bootstrap = BOOTSTRAP,
+    command_config: CommandConfig = None,
     key_separator: Annotated[str | None, typer.Option("--key-separator", "-K", help="Splits key and value.")] = None,
     json_lines: Annotated[bool, typer.Option("--json-lines", "-J", help="Lines are JSON objects.")] = False,
     compression: Annotated[str, typer.Option(help="none, gzip, snappy, lz4 or zstd.")] = "zstd",
@@ -132,9 +133,9 @@ def produce(
         fail(f"--compression {compression!r} is none of {', '.join(_CODECS)}")
     if acks not in _ACKS:
         fail(f"--acks {acks!r} is none of {', '.join(_ACKS)}")
-    with_admin(bootstrap, lambda admin: admin.ensure_topic(topic))
+    with_admin(bootstrap, command_config, lambda admin: admin.ensure_topic(topic))
     options = {"bootstrap.servers": bootstrap, "compression.type": compression, "acks": acks, "linger.ms": 5}
-    producer = Producer({**options, "logger": muted()})
+    producer = Producer({**options, **properties_of(command_config).librdkafka(), "logger": muted()})
     outcome = _Outcome()
     try:
         for line in _lines(sys.stdin.buffer, json_lines, key_separator):

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from cauce.cli.options import BOOTSTRAP, AsJson, Bootstrap, Bucket
+from cauce.cli.options import BOOTSTRAP, AsJson, Bootstrap, Bucket, CommandConfig
 from cauce.cli.output import INTERRUPTED, fail, print_json, sentences
 from cauce.cli.places import parse_place
 from cauce.cli.session import check_bootstrap
@@ -48,6 +48,7 @@ def replay(
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an earlier run stopped.")] = False,
     bootstrap: Bootstrap = BOOTSTRAP,
+    command_config: CommandConfig = None,
     bucket: Bucket = None,
     as_json: AsJson = False,
 ) -> None:
@@ -71,7 +72,9 @@ def replay(
         key=None if key is None else key.encode(),
         columns=None if columns is None else tuple(name.strip() for name in columns.split(",")),
     )
-    with ReplaySession(request, Connection(bootstrap=bootstrap, bucket=bucket)) as session:
+    with ReplaySession(
+        request, Connection(bootstrap=bootstrap, bucket=bucket, command_config=command_config)
+    ) as session:
         sink = open_sink(to, topic=topic, file_format=file_format, keep_partitions=keep_partitions)
         with closing(sink), _stopping() as stop:
             summary = _run(Transfer(session, sink, resume=resume, stop=stop), shows=not as_json)

@@ -2,14 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TypeVar
 
 from cauce.admin import Admin
 from cauce.cli.output import fail
 from infra.errors import Unavailable
+from infra.security.client_properties import PLAINTEXT, ClientProperties, read_properties
+from infra.security.client_security import security_from
 from infra.wire.client import Client, parse_addresses
+from infra.wire.client_connection import NotLetIn
 
 T = TypeVar("T")
+
+_START = "start a node with `cauce up`, or name one that runs with --bootstrap HOST:PORT"
 
 _CONNECT_SECONDS = 10.0
 
@@ -22,17 +28,27 @@ def check_bootstrap(bootstrap: str) -> None:
         fail(f"--bootstrap {bootstrap!r}: {error}")
 
 
-def with_admin(bootstrap: str, action: Callable[[Admin], Awaitable[T]]) -> T:
+def properties_of(command_config: Path | None) -> ClientProperties:
+    """What the file of client properties says, plain text without one. Raises `BadStart`."""
+    return PLAINTEXT if command_config is None else read_properties(command_config)
+
+
+def with_admin(bootstrap: str, command_config: Path | None, action: Callable[[Admin], Awaitable[T]]) -> T:
     """What `action` answers; a node that cannot be reached ends the command with a sentence."""
     check_bootstrap(bootstrap)
+    security = security_from(command_config)
 
     async def run() -> T:
-        async with Client(bootstrap, client_id="cauce-cli") as client:
+        async with Client(bootstrap, client_id="cauce-cli", security=security) as client:
             admin = Admin(client)
             try:
                 await admin.connect(_CONNECT_SECONDS)
+            except NotLetIn as error:
+                fail(f"{error.message}; --command-config FILE says who you are")
             except Unavailable as error:
-                fail(f"{error.message}; start a node with `cauce up`, or name one that runs with --bootstrap HOST:PORT")
+                if command_config is None and "closed the connection" in error.message:
+                    fail(f"{error.message}; {_START}, and if it wants TLS or a login, give --command-config FILE")
+                fail(f"{error.message}; {_START}")
             return await action(admin)
 
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cauce.cli.options import BOOTSTRAP, Bootstrap, Bucket
+from cauce.cli.options import BOOTSTRAP, Bootstrap, Bucket, CommandConfig
 from cauce.cli.output import fail, sentences
 from cauce.cli.session import check_bootstrap, with_admin
 
@@ -27,6 +27,7 @@ def sql(
     file_format: Annotated[str, typer.Option("--format", help="table, csv or json (an object a line).")] = "table",
     memory: Annotated[str, typer.Option(help="What DuckDB may use; beyond it, it writes to the disk.")] = "1GB",
     bootstrap: Bootstrap = BOOTSTRAP,
+    command_config: CommandConfig = None,
     bucket: Bucket = None,
 ) -> None:
     """Query topics with SQL. A topic is a table: partition, offset, timestamp, key, value, headers."""
@@ -36,8 +37,8 @@ def sql(
     check_bootstrap(bootstrap)
     if file_format not in FORMATS:
         fail(f"--format {file_format!r} is not known; write {', '.join(FORMATS)}")
-    topics = _topics(bootstrap)
-    session = SqlSession(topics, lambda name: _open(name, bootstrap, bucket), memory=memory)
+    topics = _topics(bootstrap, command_config)
+    session = SqlSession(topics, lambda name: _open(name, bootstrap, bucket, command_config), memory=memory)
     show = shower(file_format)
     try:
         if query is None and sys.stdin.isatty():
@@ -48,14 +49,14 @@ def sql(
         session.close()
 
 
-def _topics(bootstrap: str) -> Callable[[], list[str]]:
-    return lambda: [topic.name for topic in with_admin(bootstrap, lambda admin: admin.topics())]
+def _topics(bootstrap: str, command_config: Path | None) -> Callable[[], list[str]]:
+    return lambda: [topic.name for topic in with_admin(bootstrap, command_config, lambda admin: admin.topics())]
 
 
-def _open(name: str, bootstrap: str, bucket: str | None) -> "TopicDataset":
+def _open(name: str, bootstrap: str, bucket: str | None, command_config: Path | None) -> "TopicDataset":
     from cauce.reading import scan
 
-    return scan(name, bootstrap=bootstrap, bucket=bucket, text=True)
+    return scan(name, bootstrap=bootstrap, bucket=bucket, text=True, command_config=command_config)
 
 
 def _run(session: "SqlSession", text: str, show: Callable[[Any], None]) -> None:

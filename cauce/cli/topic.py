@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cauce.admin import EARLIEST, LATEST, Admin, ConfigInfo, TopicInfo
-from cauce.cli.options import BOOTSTRAP, AsJson, Bootstrap
+from cauce.cli.options import BOOTSTRAP, AsJson, Bootstrap, CommandConfig
 from cauce.cli.output import as_fields, fail, print_json, print_rows, sentences
 from cauce.cli.session import with_admin
 from cauce.cli.topic_undelete import undelete
@@ -41,6 +41,7 @@ def create(
     partitions: Annotated[int, typer.Option("--partitions", "-p", help="-1: the cluster's default.")] = -1,
     config: _Configs = None,
     bootstrap: Bootstrap = BOOTSTRAP,
+    command_config: CommandConfig = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a topic."""
@@ -49,7 +50,7 @@ def create(
         await admin.create_topic(name, partitions, parse_configs(config))
         return await admin.topic(name)
 
-    topic = with_admin(bootstrap, run)
+    topic = with_admin(bootstrap, command_config, run)
     if as_json:
         print_json({"topic": name, "id": topic.topic_id, "partitions": len(topic.partitions)})
     else:
@@ -60,11 +61,12 @@ def create(
 @sentences
 def list_(
     bootstrap: Bootstrap = BOOTSTRAP,
+    command_config: CommandConfig = None,
     internal: Annotated[bool, typer.Option("--internal", help="Internal topics too.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the topics."""
-    topics = with_admin(bootstrap, lambda admin: admin.topics())
+    topics = with_admin(bootstrap, command_config, lambda admin: admin.topics())
     rows = [
         {"topic": topic.name, "partitions": len(topic.partitions), "id": str(topic.topic_id)}
         for topic in topics
@@ -75,7 +77,9 @@ def list_(
 
 @app.command()
 @sentences
-def describe(name: _Name, bootstrap: Bootstrap = BOOTSTRAP, as_json: AsJson = False) -> None:
+def describe(
+    name: _Name, bootstrap: Bootstrap = BOOTSTRAP, command_config: CommandConfig = None, as_json: AsJson = False
+) -> None:
     """Show a topic's partitions with their leaders and offsets, and its configs."""
 
     async def run(admin: Admin) -> tuple[TopicInfo, list[ConfigInfo], dict[int, int], dict[int, int]]:
@@ -88,7 +92,7 @@ def describe(name: _Name, bootstrap: Bootstrap = BOOTSTRAP, as_json: AsJson = Fa
             await admin.offsets(name, led, LATEST),
         )
 
-    topic, configs, first, end = with_admin(bootstrap, run)
+    topic, configs, first, end = with_admin(bootstrap, command_config, run)
     durability = next(str(config.value) for config in configs if config.name == DURABILITY)
     promise = _PROMISES.get(durability, "the node is of an earlier release and does not say")
     rows = [
@@ -128,6 +132,7 @@ def alter(
     delete_config: Annotated[list[str] | None, typer.Option("--delete-config", help="Back to the default.")] = None,
     partitions: Annotated[int | None, typer.Option("--partitions", "-p", help="Grow to so many partitions.")] = None,
     bootstrap: Bootstrap = BOOTSTRAP,
+    command_config: CommandConfig = None,
     as_json: AsJson = False,
 ) -> None:
     """Change a topic's configs or give it more partitions."""
@@ -142,7 +147,7 @@ def alter(
         if partitions is not None:
             await admin.add_partitions(name, partitions)
 
-    with_admin(bootstrap, run)
+    with_admin(bootstrap, command_config, run)
     if as_json:
         print_json({"topic": name, "altered": True})
     else:
@@ -155,12 +160,13 @@ def delete(
     name: _Name,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     bootstrap: Bootstrap = BOOTSTRAP,
+    command_config: CommandConfig = None,
     as_json: AsJson = False,
 ) -> None:
     """Delete a topic with all its records; `cauce topic undelete` can bring it back for a while."""
     if not yes and not typer.confirm(f"Delete topic {name} with all its records?"):
         fail("nothing was deleted")
-    with_admin(bootstrap, lambda admin: admin.delete_topic(name))
+    with_admin(bootstrap, command_config, lambda admin: admin.delete_topic(name))
     if as_json:
         print_json({"topic": name, "deleted": True})
     else:

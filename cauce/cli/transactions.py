@@ -2,12 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from cauce.admin import Admin
-from cauce.cli.options import BOOTSTRAP, AsJson, Bootstrap
+from cauce.cli.options import BOOTSTRAP, AsJson, Bootstrap, CommandConfig
 from cauce.cli.output import fail, print_json, print_rows, sentences
 from cauce.cli.places import wanted_partitions
 from cauce.cli.session import with_admin
@@ -24,8 +25,8 @@ _Partition = Annotated[int, typer.Option("--partition", "-p", help="Partition.")
 _PRODUCER_COLUMNS = ["producer id", "epoch", "coordinator epoch", "last sequence", "last written", "open since offset"]
 
 
-def _ask(bootstrap: str, action: Callable[[TransactionAdmin], Awaitable[T]]) -> T:
-    return with_admin(bootstrap, lambda admin: action(TransactionAdmin(admin.client)))
+def _ask(bootstrap: str, command_config: Path | None, action: Callable[[TransactionAdmin], Awaitable[T]]) -> T:
+    return with_admin(bootstrap, command_config, lambda admin: action(TransactionAdmin(admin.client)))
 
 
 @app.command("list")
@@ -36,11 +37,12 @@ def list_(
         float | None, typer.Option("--longer-than", help="Only those begun longer ago, in minutes.")
     ] = None,
     bootstrap: Bootstrap = BOOTSTRAP,
+    command_config: CommandConfig = None,
     as_json: AsJson = False,
 ) -> None:
     """List the transactional ids."""
     longer_than_ms = -1 if longer_than is None else round(longer_than * 60_000)
-    found = _ask(bootstrap, lambda admin: admin.listed(state or (), longer_than_ms=longer_than_ms))
+    found = _ask(bootstrap, command_config, lambda admin: admin.listed(state or (), longer_than_ms=longer_than_ms))
     rows = [
         {
             "transactional id": one.transactional_id,
@@ -59,10 +61,11 @@ def list_(
 def describe(
     transactional_id: Annotated[str, typer.Argument(help="Transactional id.")],
     bootstrap: Bootstrap = BOOTSTRAP,
+    command_config: CommandConfig = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a transactional id is at, and the partitions of its open transaction."""
-    found = _ask(bootstrap, lambda admin: admin.described(transactional_id))
+    found = _ask(bootstrap, command_config, lambda admin: admin.described(transactional_id))
     partitions = [{"topic": topic, "partition": partition} for topic, partition in sorted(found.partitions)]
     if as_json:
         print_json(
@@ -85,9 +88,15 @@ def describe(
 
 @app.command()
 @sentences
-def producers(topic: _Topic, partition: _Partition, bootstrap: Bootstrap = BOOTSTRAP, as_json: AsJson = False) -> None:
+def producers(
+    topic: _Topic,
+    partition: _Partition,
+    bootstrap: Bootstrap = BOOTSTRAP,
+    command_config: CommandConfig = None,
+    as_json: AsJson = False,
+) -> None:
     """Show the producers that a partition knows, and which have a transaction open in it."""
-    found = _ask(bootstrap, lambda admin: admin.producers(topic, partition))
+    found = _ask(bootstrap, command_config, lambda admin: admin.producers(topic, partition))
     print_rows([_producer_row(one) for one in found], _PRODUCER_COLUMNS, as_json, empty="it knows no producers")
 
 
@@ -100,6 +109,7 @@ def find_hanging(
         float, typer.Option("--older-than", help="Not written to for so many minutes; more than any time-out.")
     ] = _HANGS_AFTER_MINUTES,
     bootstrap: Bootstrap = BOOTSTRAP,
+    command_config: CommandConfig = None,
     as_json: AsJson = False,
 ) -> None:
     """Find transactions that are open in a partition and unknown to their coordinator: they end by `abort` only."""
@@ -114,7 +124,7 @@ def find_hanging(
 
     rows = [
         {"topic": one.topic, "partition": one.partition, "transactional id": name, **_producer_row(one)}
-        for one, name in with_admin(bootstrap, run)
+        for one, name in with_admin(bootstrap, command_config, run)
     ]
     columns = ["topic", "partition", "transactional id", *_PRODUCER_COLUMNS]
     print_rows(rows, columns, as_json, empty="no transaction hangs")
@@ -127,6 +137,7 @@ def abort(
     partition: _Partition,
     start_offset: Annotated[int, typer.Option("--start-offset", help="Where it began: `find-hanging` tells.")],
     bootstrap: Bootstrap = BOOTSTRAP,
+    command_config: CommandConfig = None,
 ) -> None:
     """End a hanging transaction in a partition: what it wrote there is never read as committed."""
 
@@ -137,7 +148,7 @@ def abort(
             await admin.abort(found)
         return found
 
-    found = _ask(bootstrap, run)
+    found = _ask(bootstrap, command_config, run)
     if found is None:
         fail(f"no transaction is open in {topic}-{partition} from offset {start_offset} on; see `find-hanging`")
     print(f"aborted the transaction of producer {found.producer_id} in {topic}-{partition}")

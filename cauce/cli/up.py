@@ -15,7 +15,7 @@ _LISTEN = "127.0.0.1:9092"
 @sentences
 def up(
     data: Annotated[Path | None, typer.Option(help=f"Folder of everything it keeps [default: {_DATA}].")] = None,
-    listen: Annotated[str | None, typer.Option(help=f"HOST:PORT of the Kafka listener [default: {_LISTEN}].")] = None,
+    listen: Annotated[str | None, typer.Option(help=f"HOST:PORT or PROTOCOL://HOST:PORT [default: {_LISTEN}].")] = None,
     config: Annotated[Path | None, typer.Option(envvar="CAUCE_CONFIG", help="TOML file of settings.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of any setting.")] = None,
 ) -> None:
@@ -24,5 +24,5 @@ def up(
     if data is not None:
         flags["cauce.data"] = str(data)
     if listen is not None:
-        flags["listeners"] = f"PLAINTEXT://{listen}"
+        flags["listeners"] = listen
     serve(flags, config, alone=True)

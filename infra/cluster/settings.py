@@ -1,6 +1,7 @@
 """The ledgers of settings: named values of one kind, changed by compare and append; the newest record counts."""
 
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from infra.cluster.records import NO_CONFIGS, SettingRecord
 from infra.cluster.state import BROKER_CONFIGS
@@ -8,6 +9,14 @@ from infra.object_key import SETTINGS, SettingKey, parse_key, setting_ledger
 from infra.store.ledger import Ledger, LedgerEntry
 from infra.store.port import ObjectStore
 from infra.view.port import View
+
+Change = Callable[[Mapping[str, str]], Mapping[str, str]]
+
+
+class SettingsView(Protocol):
+    """As much of the view as the ledgers tell."""
+
+    async def put_setting(self, kind: str, name: str, version: int, record: bytes) -> None: ...
 
 
 async def all_settings(store: ObjectStore) -> dict[tuple[str, str], LedgerEntry]:
@@ -39,31 +48,39 @@ async def _newest_versions(store: ObjectStore) -> dict[tuple[str, str], int]:
     return newest
 
 
-class BrokerConfigLedger:
-    """Broker configs that are altered at run time: by node id as text, or "" for the whole cluster."""
+class SettingsLedger:
+    """The settings of one kind: by name, values that are altered at run time."""
 
-    def __init__(self, store: ObjectStore, view: View) -> None:
+    def __init__(self, kind: str, store: ObjectStore, view: SettingsView) -> None:
+        self._kind = kind
         self._store = store
         self._view = view
 
     async def read(self, name: str) -> Mapping[str, str]:
-        """The newest values of one node id or of all."""
-        last = await self._ledger(name).last()
-        return _values(name, last)
+        """The newest values of one name; none when it was never set."""
+        return self._values(name, await self._ledger(name).last())
 
-    async def alter(self, name: str, change: Callable[[Mapping[str, str]], Mapping[str, str]]) -> Mapping[str, str]:
+    async def alter(self, name: str, change: Change) -> Mapping[str, str]:
         """Replace the values by what `change` makes of the newest ones; what it raises comes out."""
-        entry = await self._ledger(name).append_next(lambda last: _altered(name, last, change))
-        await self._view.put_setting(BROKER_CONFIGS, name, entry.number, entry.body)
-        return _values(name, entry)
+
+        def altered(last: LedgerEntry | None) -> bytes:
+            return SettingRecord(dict(change(self._values(name, last)))).encode()
+
+        entry = await self._ledger(name).append_next(altered)
+        await self._view.put_setting(self._kind, name, entry.number, entry.body)
+        return self._values(name, entry)
 
     def _ledger(self, name: str) -> Ledger:
-        return Ledger(self._store, setting_ledger(BROKER_CONFIGS, name))
+        return Ledger(self._store, setting_ledger(self._kind, name))
+
+    def _values(self, name: str, entry: LedgerEntry | None) -> Mapping[str, str]:
+        if entry is None:
+            return NO_CONFIGS
+        return SettingRecord.decode(entry.body, f"setting {self._kind} {name!r}").values
 
 
-def _altered(name: str, last: LedgerEntry | None, change: Callable[[Mapping[str, str]], Mapping[str, str]]) -> bytes:
-    return SettingRecord(dict(change(_values(name, last)))).encode()
+class BrokerConfigLedger(SettingsLedger):
+    """Broker configs that are altered at run time: by node id as text, or "" for the whole cluster."""
 
-
-def _values(name: str, entry: LedgerEntry | None) -> Mapping[str, str]:
-    return NO_CONFIGS if entry is None else SettingRecord.decode(entry.body, f"broker configs of {name!r}").values
+    def __init__(self, store: ObjectStore, view: SettingsView) -> None:
+        super().__init__(BROKER_CONFIGS, store, view)

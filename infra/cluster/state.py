@@ -9,6 +9,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 from uuid import UUID
 
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5  # how often the view is asked when no hint comes
 LINGER_SECONDS = 10.0  # a node whose session is over has another one by then, if it lives
 BROKER_CONFIGS = "broker"  # kind of setting
+_NO_SETTINGS: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class ClusterState:
         self._deleted: set[UUID] = set()
         self._topic_ids: dict[str, UUID] = {}
         self._versions: dict[UUID, int] = {}
-        self._settings: dict[str, Mapping[str, str]] = {}  # node id as text, "" for all → broker configs
+        self._settings: dict[str, dict[str, Mapping[str, str]]] = {}  # kind → name → values
         self._nodes: tuple[LiveSession, ...] = ()
         self._vanished: dict[int, tuple[LiveSession, float]] = {}  # node id → who does not renew any more, until when
         self._live: frozenset[SessionId] = frozenset()
@@ -155,7 +157,11 @@ class ClusterState:
     @property
     def broker_configs(self) -> Mapping[str, str]:
         """Cluster-wide broker configs that were altered."""
-        return self._settings.get("", NO_CONFIGS)
+        return self.settings(BROKER_CONFIGS).get("", NO_CONFIGS)
+
+    def settings(self, kind: str) -> Mapping[str, Mapping[str, str]]:
+        """Name → values of every setting of a kind. It is another object after each change, and the same until then."""
+        return self._settings.get(kind, _NO_SETTINGS)
 
     # the view's incarnation
     @property
@@ -278,11 +284,11 @@ class ClusterState:
             del self._topic_ids[topic.name]
 
     def _take_settings(self, told: Mapping[tuple[str, str], tuple[int, bytes]]) -> None:
-        self._settings = {
-            name: SettingRecord.decode(body, f"broker configs of {name!r} in the view").values
-            for (kind, name), (_, body) in told.items()
-            if kind == BROKER_CONFIGS
-        }
+        settings: dict[str, dict[str, Mapping[str, str]]] = {}
+        for (kind, name), (_, body) in told.items():
+            values = SettingRecord.decode(body, f"setting {kind} {name!r} in the view").values
+            settings.setdefault(kind, {})[name] = values
+        self._settings = settings
 
     def _tell(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()

@@ -53,6 +53,9 @@ class NoView:
     async def put_topic(self, topic_id: UUID, version: int, record: bytes) -> None:
         """Nobody is told."""
 
+    async def put_setting(self, kind: str, name: str, version: int, record: bytes) -> None:
+        """Nobody is told."""
+
     async def topics(self) -> dict[UUID, tuple[int, bytes]]:
         """None."""
         return {}

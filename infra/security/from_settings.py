@@ -2,21 +2,43 @@
 
 from infra.config_value import BadValue
 from infra.errors import BadStart
-from infra.security.listener_access import ListenerAccess
+from infra.security.client_properties import ClientProperties
+from infra.security.client_security import ClientSecurity
+from infra.security.listener_access import ListenerAccess, SaslOffer
+from infra.security.mechanisms import password_mechanism
 from infra.security.principal import PrincipalRules
 from infra.security.tls import TlsSettings
+from infra.security.users import Users
 from infra.settings import Settings
 
 _TLS = ("SSL", "SASL_SSL")
+_SASL = ("SASL_PLAINTEXT", "SASL_SSL")
 
 
-def listener_access(settings: Settings, listener: str) -> ListenerAccess | None:
+def listener_access(settings: Settings, listener: str, users: Users) -> ListenerAccess | None:
     """Whom a listener lets in; None: everybody, in plain text. Raises `BadStart`."""
     protocol = settings.protocol_of(listener)
     if protocol == "PLAINTEXT":
         return None
     tls = tls_settings(settings, listener) if protocol in _TLS else None
-    return ListenerAccess(listener, tls=tls, rules=_rules(settings, listener))
+    sasl = _sasl(settings, listener, users) if protocol in _SASL else None
+    return ListenerAccess(listener, tls=tls, rules=_rules(settings, listener), sasl=sasl)
+
+
+def node_security(settings: Settings) -> ClientSecurity | None:
+    """How this node reaches others, by the listener of nodes; None: in plain text. Raises `BadStart`."""
+    listener = settings.inter_broker_listener
+    protocol = settings.protocol_of(listener)
+    if protocol == "PLAINTEXT":
+        return None
+    properties = ClientProperties(
+        protocol=protocol,
+        tls=tls_settings(settings, listener) if protocol in _TLS else None,
+        mechanism=settings["sasl.mechanism.inter.broker.protocol"] if protocol in _SASL else "",
+        user=settings["cauce.inter.broker.user"],
+        password=settings["cauce.inter.broker.password"],
+    )
+    return ClientSecurity(properties)
 
 
 def tls_settings(settings: Settings, listener: str) -> TlsSettings:
@@ -36,6 +58,15 @@ def tls_settings(settings: Settings, listener: str) -> TlsSettings:
         client_auth=of("ssl.client.auth"),
         protocols=settings.of_listener(listener, "ssl.enabled.protocols"),
         identify=bool(of("ssl.endpoint.identification.algorithm")),
+    )
+
+
+def _sasl(settings: Settings, listener: str, users: Users) -> SaslOffer:
+    names: tuple[str, ...] = settings.of_listener(listener, "sasl.enabled.mechanisms")
+    return SaslOffer(
+        mechanisms={name: password_mechanism(name, users) for name in names},
+        max_lifetime_seconds=settings.of_listener(listener, "connections.max.reauth.ms") / 1000,
+        max_frame_bytes=settings["sasl.server.max.receive.size"],
     )
 
 

@@ -6,20 +6,40 @@ One for each listener that is not PLAINTEXT. Knows no socket; the wire asks it o
 import logging
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from infra.errors import BadStart
+from infra.security.authentication import Authentication
+from infra.security.mechanisms import MakeServer
 from infra.security.principal import ANONYMOUS, PrincipalRules, distinguished_name, principal_of
 from infra.security.tls import TlsSettings, server_context
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaslOffer:
+    """How clients of a listener prove who they are."""
+
+    mechanisms: Mapping[str, MakeServer]
+    max_lifetime_seconds: float = 0.0  # 0: for ever
+    max_frame_bytes: int = 512 * 1024  # until then
+
+
 class ListenerAccess:
     """Of one listener. `context` is what new connections are accepted with; None without TLS."""
 
-    def __init__(self, name: str, *, tls: TlsSettings | None = None, rules: PrincipalRules | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        tls: TlsSettings | None = None,
+        rules: PrincipalRules | None = None,
+        sasl: SaslOffer | None = None,
+    ) -> None:
         """Raises `BadStart` when there can be no such TLS context."""
+        self._sasl = sasl
         self._name = name
         self._tls = tls
         self._rules = rules or PrincipalRules("")
@@ -40,9 +60,21 @@ class ListenerAccess:
         _log.info("listener %s: the certificate files were read again", self._name)
         return True
 
+    @property
+    def max_frame_bytes(self) -> int:
+        """Of clients that have not authenticated yet."""
+        return 0 if self._sasl is None else self._sasl.max_frame_bytes
+
+    def authentication(self) -> Authentication | None:
+        """For a new connection; None where there is no SASL."""
+        sasl = self._sasl
+        return None if sasl is None else Authentication(sasl.mechanisms, sasl.max_lifetime_seconds)
+
     def principal(self, certificate: Mapping[str, Any] | None) -> str | None:
-        """Who shows this certificate (as `SSLSocket.getpeercert` tells it); None when no mapping rule knows it."""
-        if not certificate:
+        """Who shows this certificate (as `SSLSocket.getpeercert` tells it); None when no mapping rule knows it.
+
+        With SASL a certificate is asked for or not, and says nothing of who this is."""
+        if not certificate or self._sasl is not None:
             return ANONYMOUS
         user = self._rules.user(distinguished_name(certificate))
         return None if user is None else principal_of(user)

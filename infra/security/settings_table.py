@@ -49,6 +49,20 @@ _LISTENER_SETTINGS = (
         "between, the first that matches counts; DEFAULT is the whole name.",
     ),
     ConfigDef(
+        "sasl.enabled.mechanisms",
+        _LIST,
+        "SCRAM-SHA-256,SCRAM-SHA-512",
+        "How clients of listeners with SASL may prove who they are. PLAIN sends passwords as they are: with TLS only.",
+        choices=MECHANISMS,
+    ),
+    ConfigDef(
+        "connections.max.reauth.ms",
+        _L,
+        "0",
+        "A client authenticates again within so long, or is closed (KIP-368); 0: once is enough.",
+        low=0,
+    ),
+    ConfigDef(
         "ssl.endpoint.identification.algorithm",
         _S,
         "https",
@@ -75,6 +89,37 @@ SECURITY_SETTINGS = (
     *_LISTENER_SETTINGS,
     ConfigDef(
         "cauce.ssl.reload.interval.ms", _L, "10000", "How often certificate files are looked at for changes.", low=10
+    ),
+    ConfigDef(
+        "cauce.users",
+        _SECRET,
+        "",
+        "NAME=PASSWORD, with commas between: users that this node knows by itself, such as the first, who adds others. "
+        "Those go before users of the same name that were added.",
+    ),
+    ConfigDef(
+        "sasl.mechanism.inter.broker.protocol",
+        _S,
+        "SCRAM-SHA-512",
+        "How nodes prove to one another who they are, where their listener has SASL.",
+        choices=MECHANISMS[:3],
+    ),
+    ConfigDef("cauce.inter.broker.user", _S, "cauce-node", "Who nodes are to one another; every node knows this user."),
+    ConfigDef("cauce.inter.broker.password", _SECRET, "", "The password of that user, the same at every node."),
+    ConfigDef(
+        "sasl.server.max.receive.size",
+        _I,
+        "524288",
+        "The largest request of a client that has not authenticated yet.",
+        low=1024,
+    ),
+    ConfigDef(
+        "connection.failed.authentication.delay.ms",
+        _I,
+        "100",
+        "A refusal is answered so late, so that guessing takes time.",
+        low=0,
+        high=10_000,
     ),
     ConfigDef(
         "cauce.authentication.timeout.ms",

@@ -24,6 +24,7 @@ class TlsSettings:
     keystore_location: str = ""
     keystore_key: str = ""  # PEM, like the two below
     keystore_chain: str = ""
+    key_location: str = ""  # where the key is not in the file of the certificate
     key_password: str = ""
     truststore_location: str = ""
     truststore_certificates: str = ""
@@ -108,7 +109,7 @@ def _load_identity(context: ssl.SSLContext, tls: TlsSettings) -> None:
     try:
         with _file_of(tls) as path:
             # A password is given always: without one OpenSSL asks for it at the terminal.
-            context.load_cert_chain(path, password=tls.key_password)
+            context.load_cert_chain(path, tls.key_location or None, password=tls.key_password)
     except ssl.SSLError as error:
         reason = _words(error)
         raise BadStart(

@@ -36,6 +36,10 @@ class LiveSession:
     roles: frozenset[str]  # ingest, reader, compactor
     formats: int = FORMATS  # what its release reads
 
+    def endpoint(self, listener: str, *, or_any: bool = False) -> str | None:
+        """Where a listener of that name is reached; with `or_any` its first where it has none of that name."""
+        return self.endpoints.get(listener) or (next(iter(self.endpoints.values()), None) if or_any else None)
+
 
 @dataclass(frozen=True, slots=True)
 class PublishedPartition:

@@ -9,6 +9,7 @@ import logging
 from typing import cast
 
 from infra.errors import CauceError
+from infra.security.authentication import Authentication
 from infra.security.listener_access import ListenerAccess
 from infra.store.port import Buffer
 from infra.wire.connection import Connection
@@ -31,10 +32,12 @@ class Channel(asyncio.BufferedProtocol):
         self._channels = channels
         self._transport: asyncio.Transport | None = None
         self._connection: Connection
+        self._opener: RequestOpener
         self._receiver: FrameReceiver
         self._host = ""
         self._loop = asyncio.get_running_loop()
-        self._fetches: set[asyncio.Task[None]] = set()
+        self._given_up: set[asyncio.Task[None]] = set()  # when the peer goes
+        self._deadline: asyncio.TimerHandle | None = None  # of authentication
         self._reading = True
         self._waits_for_room = False
         self._request_bytes = 0  # as last told to the traffic
@@ -54,7 +57,7 @@ class Channel(asyncio.BufferedProtocol):
             traffic.observer.on_connection_refused()
             transport.abort()
             return
-        opener = RequestOpener(traffic.registry, self._listener, self._host, number)
+        self._opener = opener = RequestOpener(traffic.registry, self._listener, self._host, number)
         self._connection = Connection(opener, traffic.limits)
         if self._access is not None:
             self._begin_access(self._access, opener, transport)
@@ -72,8 +75,10 @@ class Channel(asyncio.BufferedProtocol):
         self._transport = None
         self._connection.abandon()
         self._tell_traffic(partial_bytes=0)
-        for task in self._fetches:  # only reads are given up; what changes something runs to its end
+        for task in self._given_up:  # only what changes nothing: the rest runs to its end
             task.cancel()
+        if self._deadline is not None:
+            self._deadline.cancel()
         self._channels.discard(self)
         self._traffic.leave(self._host)
         self._traffic.observer.on_connection(-1)
@@ -121,6 +126,28 @@ class Channel(asyncio.BufferedProtocol):
             self._connection.complain("no rule of ssl.principal.mapping.rules knows its certificate's name")
         else:
             opener.principal = principal
+        opener.authentication = access.authentication()
+        if opener.authentication is not None:
+            self._receiver.allow(access.max_frame_bytes)
+            self._deadline = self._loop.call_later(self._traffic.limits.authentication_seconds, self._too_late)
+
+    def _authenticated(self, authentication: Authentication) -> None:
+        """A step of it has ended."""
+        if self._deadline is not None and (authentication.complete or authentication.failed):
+            self._deadline.cancel()
+            self._deadline = None
+        if authentication.complete:
+            self._opener.principal = authentication.principal
+            self._receiver.allow(self._traffic.limits.max_frame_bytes)
+        elif authentication.failed:
+            self._traffic.observer.on_authentication_failed()
+            self._connection.dismiss()
+
+    def _too_late(self) -> None:
+        self._deadline = None
+        _log.info("closed the connection from %s: it did not authenticate in time", self._host)
+        self._traffic.observer.on_authentication_failed()
+        self.abort()
 
     def _advance(self) -> None:
         """Do what the connection now allows: send answers, start handlers, read on or not, close."""
@@ -132,7 +159,7 @@ class Channel(asyncio.BufferedProtocol):
         if buffers and not transport.is_closing():  # the peer may have gone while its answer was made
             self._write(transport, buffers)
         for exchange in connection.start():
-            self._keep(self._loop.create_task(self._run(exchange)), exchange.api_key)
+            self._keep(self._loop.create_task(self._run(exchange)), exchange)
         if not self._tell_traffic(self._receiver.partial_bytes):
             connection.complain("too many bytes of incomplete requests on this node")
         if connection.finished:
@@ -147,12 +174,12 @@ class Channel(asyncio.BufferedProtocol):
             # Some releases of asyncio (CVE-2024-12254) do not pause the protocol in writelines; setting limits does.
             transport.set_write_buffer_limits(high=high)
 
-    def _keep(self, task: asyncio.Task[None], api_key: int) -> None:
+    def _keep(self, task: asyncio.Task[None], exchange: Exchange) -> None:
         self._traffic.tasks.add(task)
         task.add_done_callback(self._traffic.tasks.discard)
-        if api_key == API_KEY_FETCH:
-            self._fetches.add(task)
-            task.add_done_callback(self._fetches.discard)
+        if exchange.api_key == API_KEY_FETCH or exchange.authenticates:
+            self._given_up.add(task)
+            task.add_done_callback(self._given_up.discard)
 
     def _tell_traffic(self, partial_bytes: int) -> bool:
         """Report how many bytes this connection holds; False when the node has no room for them."""
@@ -213,6 +240,8 @@ class Channel(asyncio.BufferedProtocol):
                 observer.on_handler_error(context.api_key, context.api_version)
         else:
             self._connection.answered(exchange, answer)
+            if context.authentication is not None and exchange.authenticates:
+                self._authenticated(context.authentication)
             seconds = self._traffic.clock.monotonic() - context.received_at
             observer.on_request(
                 context.api_key, context.api_version, seconds, exchange.frame_bytes + 4, exchange.answer_bytes

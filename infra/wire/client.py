@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from infra.error_code import ErrorCode
 from infra.errors import Unavailable
 from infra.limits import WireLimits
-from infra.security.tls import ClientTls
+from infra.security.client_security import ClientSecurity
 from infra.wire.buffer_pool import BufferPool
 from infra.wire.client_connection import Address, ClientConnection, ClientOptions, open_connection
 from infra.wire.messages.find_coordinator import FindCoordinatorRequest
@@ -55,14 +55,14 @@ class Client:
         client_id: str = "cauce",
         *,
         timeout_seconds: float = 30.0,
-        tls: ClientTls | None = None,
+        security: ClientSecurity | None = None,
     ) -> None:
         self._bootstrap = parse_addresses(bootstrap) if isinstance(bootstrap, str) else [Address(*a) for a in bootstrap]
         self._options = ClientOptions(
             client_id=client_id,
             timeout_seconds=timeout_seconds,
             max_frame_bytes=WireLimits().max_frame_bytes,
-            tls=tls,
+            security=security,
         )
         self._pool = BufferPool(_CLIENT_POOL_BYTES)
         self._connections: dict[Address, asyncio.Task[ClientConnection]] = {}

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, cast
 from infra.error_code import ErrorCode
 from infra.errors import CauceError, Unavailable
 from infra.limits import RECEIVE_BUFFER_BYTES
-from infra.security.tls import ClientTls
+from infra.security.client_security import ClientSecurity
+from infra.security.scram import ScramRefused
 from infra.wire import envelope
 from infra.wire.apis import api_key_of, request_table
 from infra.wire.buffer_pool import BufferPool
@@ -20,7 +21,10 @@ from infra.wire.codec import Malformed
 from infra.wire.frame import FrameReceiver
 from infra.wire.messages.api_versions import ApiVersionsRequest
 from infra.wire.messages.produce import ProduceRequest
+from infra.wire.messages.sasl_authenticate import SaslAuthenticateRequest
+from infra.wire.messages.sasl_handshake import SaslHandshakeRequest
 
+_AGAIN_AFTER = 0.85  # of the time that an authentication holds, as Kafka's clients do it
 _OUR_API_VERSIONS = 3  # v4 differs only in feature levels, which this client does not look at
 
 
@@ -41,7 +45,7 @@ class ClientOptions:
     client_id: str
     timeout_seconds: float
     max_frame_bytes: int
-    tls: ClientTls | None = None  # None: plain text
+    security: ClientSecurity | None = None  # None: plain text, and nobody to be
 
 
 class _Pending(NamedTuple):
@@ -62,6 +66,8 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._versions: dict[int, tuple[int, int]] = {}
+        self._authenticate_at: float | None = None  # the next time, by the loop's clock
+        self._authenticating = asyncio.Lock()
         self.closed = False
 
     async def call(self, request: Any, version: int | None = None) -> Any:
@@ -70,6 +76,11 @@ class ClientConnection(asyncio.BufferedProtocol):
         The version is the highest that both sides know, unless given. Raises `Unavailable`; the outcome is then unknown
         if the request has been sent.
         """
+        if self._authenticate_at is not None:
+            await self._authenticate_again(self._authenticate_at)
+        return await self._call(request, version)
+
+    async def _call(self, request: Any, version: int | None = None) -> Any:
         api_key = api_key_of(type(request))
         if version is None:
             version = self._agreed_version(api_key)
@@ -98,12 +109,46 @@ class ClientConnection(asyncio.BufferedProtocol):
     async def negotiate(self) -> None:
         """Learn which versions the node offers."""
         request = ApiVersionsRequest(client_software_name="cauce", client_software_version=_our_version())
-        response = await self.call(request, _OUR_API_VERSIONS)
+        response = await self._call(request, _OUR_API_VERSIONS)
         if response.error_code == ErrorCode.UNSUPPORTED_VERSION:
-            response = await self.call(request, 0)
+            response = await self._call(request, 0)
         if response.error_code != ErrorCode.NONE:
             raise Unavailable(f"{self.address} refused ApiVersions with error {response.error_code}")
         self._versions = {api.api_key: (api.min_version, api.max_version) for api in response.api_keys}
+
+    async def authenticate(self) -> None:
+        """Prove who we are, where we have to be somebody. Raises `NotLetIn`."""
+        security = self._options.security
+        if security is None or not security.mechanism:
+            return
+        handshake = await self._call(SaslHandshakeRequest(mechanism=security.mechanism))
+        if handshake.error_code != ErrorCode.NONE:
+            offered = f"it offers {', '.join(handshake.mechanisms)}" if handshake.mechanisms else "it has no SASL there"
+            raise NotLetIn(f"{self.address} does not take the SASL mechanism {security.mechanism}; {offered}")
+        lifetime_ms = 0
+        messages = security.messages()
+        try:
+            token = next(messages)
+            while True:
+                response = await self._call(SaslAuthenticateRequest(auth_bytes=token))
+                if response.error_code != ErrorCode.NONE:
+                    raise NotLetIn(f"{self.address} did not let us in: {response.error_message}")
+                lifetime_ms = response.session_lifetime_ms
+                token = messages.send(bytes(response.auth_bytes))
+        except StopIteration:
+            pass
+        except ScramRefused as refused:
+            raise NotLetIn(f"{self.address}: {refused}") from None
+        now = asyncio.get_running_loop().time()
+        self._authenticate_at = now + lifetime_ms / 1000 * _AGAIN_AFTER if lifetime_ms > 0 else None
+
+    async def _authenticate_again(self, due: float) -> None:
+        """Before the time is over that the last one holds for; who wants to ask meanwhile waits."""
+        if asyncio.get_running_loop().time() < due:
+            return
+        async with self._authenticating:
+            if self._authenticate_at == due:
+                await self.authenticate()
 
     def close(self) -> None:
         """Close at once; calls under way raise `Unavailable`."""
@@ -162,6 +207,12 @@ def _our_version() -> str:
         return "0"
 
 
+class NotLetIn(Unavailable):
+    """The node does not take who we say we are."""
+
+    code = ErrorCode.SASL_AUTHENTICATION_FAILED
+
+
 class UnsupportedVersion(CauceError):
     """The node does not offer this API in any version that we know."""
 
@@ -174,9 +225,10 @@ async def open_connection(address: Address, options: ClientOptions, pool: Buffer
     connection = ClientConnection(address, options, pool)
     try:
         async with asyncio.timeout(options.timeout_seconds):
-            context = None if options.tls is None else options.tls.context()
+            context = None if options.security is None else options.security.context()
             await loop.create_connection(lambda: connection, address.host, address.port, ssl=context)
             await connection.negotiate()
+            await connection.authenticate()
     except (OSError, TimeoutError) as error:
         connection.close()
         raise Unavailable(f"{address} cannot be reached: {_why(error)}") from error

@@ -29,6 +29,7 @@ class Connection:
         self._answer_bytes = 0  # answered, but held back by an exchange before them
         self.writable = True  # False while the peer does not read its answers
         self._running_bytes = 0  # of requests started and not answered
+        self._authenticating = False  # what comes behind it must wait until it is known who that is
         self._cut = False  # nothing more may leave, whatever is still running
         self.bytes_held = 0  # request bytes waiting or running
         self.closing = False
@@ -74,6 +75,7 @@ class Connection:
             self._running.append(exchange)
             self._running_bytes += exchange.frame_bytes
             self._fetches += exchange.api_key == API_KEY_FETCH
+            self._authenticating = exchange.authenticates
             started.append(exchange)
         return started
 
@@ -86,6 +88,11 @@ class Connection:
     def stop(self) -> None:
         """Want no further bytes; what has arrived is answered, then the connection is finished."""
         self.closing = True
+
+    def dismiss(self) -> None:
+        """The peer is not let in: what was answered may leave, then the connection is finished."""
+        self.closing = True
+        self._forget_waiting()
 
     def abandon(self) -> None:
         """The peer is gone: start and send nothing more."""
@@ -125,6 +132,7 @@ class Connection:
         limits = self._limits
         return (
             self.writable
+            and not self._authenticating
             and len(self._running) < limits.max_requests_per_connection
             and (self._running_bytes < limits.max_bytes_per_connection or not self._running)
             and self._answer_bytes < MAX_PENDING_ANSWER_BYTES
@@ -133,6 +141,8 @@ class Connection:
 
     def _ended(self, exchange: Exchange) -> None:
         self._fetches -= exchange.api_key == API_KEY_FETCH
+        if exchange.authenticates:
+            self._authenticating = False
         self._running_bytes -= exchange.frame_bytes
         self.bytes_held -= exchange.frame_bytes
         exchange.request = None  # lets go of the frame, whose buffer may then be used again

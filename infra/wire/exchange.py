@@ -6,6 +6,7 @@ No socket, no order: `connection.py` decides what starts and leaves when.
 from dataclasses import dataclass
 from typing import Any
 
+from infra.security.authentication import SASL_AUTHENTICATE, SASL_HANDSHAKE, Authentication
 from infra.store.port import Buffer
 from infra.wire import envelope
 from infra.wire.codec import Malformed
@@ -38,6 +39,11 @@ class Exchange:
         """Which API it asks."""
         return self.context.api_key
 
+    @property
+    def authenticates(self) -> bool:
+        """Whether what follows it depends on how it ends."""
+        return self.context.authentication is not None and self.api_key in (SASL_HANDSHAKE, SASL_AUTHENTICATE)
+
     def frame_of(self, message: Any) -> list[Buffer]:
         """The whole answer frame; record batches in it are the handler's own buffers."""
         return envelope.encode_response(message, self.context.api_key, self.answer_version, self.correlation_id)
@@ -52,12 +58,15 @@ class RequestOpener:
         self._peer = peer
         self._connection_id = connection_id
         self.principal = "User:ANONYMOUS"
+        self.authentication: Authentication | None = None  # where the listener has SASL
 
     def open(self, frame: memoryview, received_at: float) -> Exchange:
         """Read one frame. Raises `BadRequest` when its API or version is not offered, or its bytes make no sense."""
         if len(frame) < envelope.SHORTEST_HEAD_BYTES:
             raise BadRequest(f"a frame of {len(frame)} bytes has no request header")
         api_key, version, correlation_id = envelope.read_head(frame)
+        if self.authentication is not None and (why := self.authentication.refuses(api_key, received_at)):
+            raise BadRequest(why)
         handler = self._registry.find(api_key)
         if handler is None:
             raise BadRequest(f"API key {api_key} is not offered")
@@ -82,5 +91,6 @@ class RequestOpener:
             connection_id=self._connection_id,
             received_at=received_at,
             principal=self.principal,
+            authentication=self.authentication,
         )
         return Exchange(context, handler, request, correlation_id, answer_version, len(frame))

@@ -30,6 +30,10 @@ class FrameReceiver:
         self._filled = 0
         self.failure: str | None = None
 
+    def allow(self, max_frame_bytes: int) -> None:
+        """Frames may be so long from the next one on."""
+        self._max_frame_bytes = max_frame_bytes
+
     @property
     def partial_bytes(self) -> int:
         """Bytes received of a frame that is not complete yet."""

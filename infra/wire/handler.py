@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from infra.security.authentication import Authentication
+
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
@@ -18,6 +20,7 @@ class RequestContext:
     connection_id: int
     received_at: float = 0.0  # seconds, monotonic, when the frame was complete
     principal: str = "User:ANONYMOUS"
+    authentication: Authentication | None = None  # of the connection, where its listener has SASL
 
 
 class Handler(ABC):

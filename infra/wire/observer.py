@@ -16,5 +16,8 @@ class WireObserver:
     def on_bad_frame(self) -> None:
         """Bytes that are no request, or a request for what is not offered, cost their connection."""
 
+    def on_authentication_failed(self) -> None:
+        """A client did not prove who it is, or not in time, which costs its connection."""
+
     def on_handler_error(self, api_key: int, version: int) -> None:
         """A handler raised, which costs its connection."""

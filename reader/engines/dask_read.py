@@ -30,6 +30,7 @@ def read(
     columns: Sequence[str] | None = None,
     filters: Sequence[Filter] = (),
     bucket: str | None = None,
+    command_config: str | None = None,
     work_bytes: int = WORK_BYTES,
 ) -> Any:
     """The records of a topic as a `dask.dataframe.DataFrame`, as of the time of this call; columns are Arrow's types.
@@ -38,7 +39,8 @@ def read(
     or what lies above them. `start` (inclusive) and `end` (exclusive) are offsets, or times that timestamps are
     compared with. `filters`: (column, comparison, value), all of which hold, for partition, offset, timestamp (a
     datetime) and key (bytes), with ==, <, <=, >, >= or in. `bucket`: URL of the bucket where it is not reachable as
-    the nodes name it. Raises `infra.errors.CauceError`.
+    the nodes name it. `command_config`: file of Kafka's client properties (security.protocol, sasl.*, ssl.*), at this
+    path wherever the work is read. Raises `infra.errors.CauceError`.
     """
     chosen = None if columns is None else tuple(columns)
     ReplayRequest(topic=topic, columns=chosen)  # raises for names that there are not
@@ -49,7 +51,7 @@ def read(
         conditions.append(Condition("timestamp", "<", milliseconds(end)))
     wanted = Wanted(chosen, tuple(conditions))
     last = end if isinstance(end, int) else None
-    with TopicSource(topic, bootstrap, bucket) as source:
+    with TopicSource(topic, bootstrap, bucket, command_config) as source:
         works = source.works(source.spans(partitions, start, last), wanted, work_bytes)
     meta = _pandas(wanted.selection().out.empty_table())
     if not works:

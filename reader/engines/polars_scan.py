@@ -34,11 +34,13 @@ def scan(
     start: int | datetime | None = None,
     end: int | datetime | None = None,
     bucket: str | None = None,
+    command_config: str | None = None,
 ) -> pl.LazyFrame:
     """The records of a topic, partition by partition in the order of offsets, as of the time of this call.
 
     `start` (inclusive) and `end` (exclusive) are offsets, or times that timestamps are compared with. `bucket`: URL of
-    the bucket where it is not reachable as the nodes name it. Raises `infra.errors.CauceError`.
+    the bucket where it is not reachable as the nodes name it. `command_config`: file of Kafka's client properties
+    (security.protocol, sasl.*, ssl.*). Raises `infra.errors.CauceError`.
     """
     times = []
     if isinstance(start, datetime):
@@ -46,7 +48,7 @@ def scan(
     if isinstance(end, datetime):
         times.append(Condition("timestamp", "<", milliseconds(end)))
     last = end if isinstance(end, int) else None
-    with TopicSource(topic, bootstrap, bucket) as source:
+    with TopicSource(topic, bootstrap, bucket, command_config) as source:
         scanned = _Scan(source.place, source.spans(partitions, start, last), tuple(times))
     return register_io_source(scanned.frames, schema=SCHEMA, is_pure=True)
 

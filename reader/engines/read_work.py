@@ -9,6 +9,7 @@ from typing import Self
 
 import pyarrow as pa
 
+from infra.security.client_security import security_from
 from infra.wire.client import Client
 from reader.engines.wanted import Wanted
 from reader.engines.work import TopicPlace, Work
@@ -29,7 +30,7 @@ class PlaceReader:
         self._place = place
         self._ahead_bytes = ahead_bytes
         self._loop = LoopThread(_CLIENT_ID)
-        self._client = Client(place.bootstrap, _CLIENT_ID)
+        self._client = Client(place.bootstrap, _CLIENT_ID, security=security_from(place.command_config))
         self._bucket: Bucket | None = None
         try:
             self._bucket = self._loop.run(open_bucket(place.bucket, place.cluster_id))

@@ -25,6 +25,7 @@ _NAMES = (
     "bootstrap",
     "topic",
     "bucket",
+    "commandConfig",
     "partitions",
     "columns",
     "startingOffsets",
@@ -48,6 +49,7 @@ class SparkOptions:
     topic: str
     bootstrap: str
     bucket: str | None
+    command_config: str | None
     partitions: tuple[int, ...] | None
     columns: tuple[str, ...]
     starting: Offsets | None  # None: as the kind of query has it
@@ -71,6 +73,7 @@ class SparkOptions:
             topic=topic,
             bootstrap=words.get("bootstrap", "127.0.0.1:9092"),
             bucket=words.get("bucket"),
+            command_config=words.get("commandconfig"),
             partitions=_numbers(words.get("partitions")),
             columns=_columns(words.get("columns")),
             starting=None if starting is None else _offsets("startingOffsets", starting, topic),
@@ -87,7 +90,7 @@ class SparkOptions:
         """The topic of the cluster. Raises what `TopicSource` raises."""
         from reader.engines.topic_source import TopicSource
 
-        return TopicSource(self.topic, self.bootstrap, self.bucket)
+        return TopicSource(self.topic, self.bootstrap, self.bucket, self.command_config)
 
 
 def _known(options: Mapping[str, str]) -> dict[str, str]:

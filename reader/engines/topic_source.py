@@ -8,6 +8,7 @@ from typing import Self
 
 from infra.cluster.manifest import Manifest, ManifestLedger
 from infra.partition import PartitionId
+from infra.security.client_security import security_from
 from infra.wire.client import Client
 from reader.engines.cutting import WORK_BYTES, cut
 from reader.engines.wanted import Wanted
@@ -29,18 +30,21 @@ class TopicSource:
     place: TopicPlace
     partitions: tuple[int, ...]
 
-    def __init__(self, topic: str, bootstrap: str, bucket: str | None = None) -> None:
-        """`bucket`: its URL as the readers of the work reach it; None: as the nodes name it.
+    def __init__(
+        self, topic: str, bootstrap: str, bucket: str | None = None, command_config: str | None = None
+    ) -> None:
+        """`bucket`: its URL as the readers of the work reach it; None: as the nodes name it. `command_config`: path of
+        a file of client properties, here and wherever the work is read.
 
         Raises `Refused` when there is no such topic, `Unavailable`, `BadStart`.
         """
         self._loop = LoopThread(_CLIENT_ID)
-        self._client = Client(bootstrap, _CLIENT_ID)
+        self._client = Client(bootstrap, _CLIENT_ID, security=security_from(command_config))
         self._cluster = ClusterSource(self._client)
         self._bucket: Bucket | None = None
         self._facts: TopicFacts
         try:
-            self._loop.run(self._open(topic, bootstrap, bucket))
+            self._loop.run(self._open(topic, bootstrap, bucket, command_config))
         except BaseException:
             self.close()
             raise
@@ -89,7 +93,7 @@ class TopicSource:
         assert self._bucket is not None
         return await ManifestLedger(self._bucket.store).read(PartitionId(self.place.topic_id, partition))
 
-    async def _open(self, topic: str, bootstrap: str, bucket: str | None) -> None:
+    async def _open(self, topic: str, bootstrap: str, bucket: str | None, command_config: str | None) -> None:
         await self._cluster.connect(_CONNECT_SECONDS)
         self._facts = await self._cluster.topic(topic)
         self.partitions = self._facts.partitions
@@ -101,6 +105,7 @@ class TopicSource:
             topic=topic,
             topic_id=self._facts.topic_id,
             cluster_id=self._facts.cluster_id,
+            command_config=command_config,
         )
 
     async def _shut(self) -> None:

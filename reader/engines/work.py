@@ -20,6 +20,7 @@ class TopicPlace:
     topic: str
     topic_id: UUID
     cluster_id: str | None
+    command_config: str | None = None  # path of a file of client properties, wherever the work is read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

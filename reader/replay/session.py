@@ -7,10 +7,12 @@ transaction is open.
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Self
 
 import pyarrow as pa
 
+from infra.security.client_security import security_from
 from infra.wire.client import Client
 from reader.replay.blocking import LoopThread
 from reader.replay.bucket import Bucket, open_bucket
@@ -32,6 +34,7 @@ class Connection:
     bootstrap: str = "127.0.0.1:9092"
     bucket: str | None = None  # URL; None: as the nodes name it
     ahead_bytes: int = AHEAD_BYTES
+    command_config: str | Path | None = None  # file of client properties; None: plain text
 
 
 class ReplaySession:
@@ -42,7 +45,7 @@ class ReplaySession:
         self.request = request
         self._connection = connection
         self._loop = LoopThread(_CLIENT_ID)
-        self._client = Client(connection.bootstrap, _CLIENT_ID)
+        self._client = Client(connection.bootstrap, _CLIENT_ID, security=security_from(connection.command_config))
         self._bucket: Bucket | None = None
         try:
             self._loop.run(self._open())

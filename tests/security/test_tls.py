@@ -10,8 +10,11 @@ import pytest
 
 from infra.errors import BadStart, Unavailable
 from infra.limits import WireLimits
+from infra.security.client_properties import ClientProperties
+from infra.security.client_security import ClientSecurity
 from infra.security.from_settings import listener_access
-from infra.security.tls import ClientTls, TlsSettings, server_context
+from infra.security.tls import TlsSettings, server_context
+from infra.security.users import Users
 from infra.settings import load_settings
 from infra.wire.client import Client
 from infra.wire.handler import RequestContext
@@ -37,13 +40,17 @@ class Asked(Heartbeats):
 @asynccontextmanager
 async def tls_served(settings: Mapping[str, str], asked: Asked) -> AsyncIterator[tuple[Served, Listener]]:
     given = load_settings({"listeners": "SSL://127.0.0.1:0", **settings}, None, {})
-    listener = Listener(name="main", host="127.0.0.1", port=0, access=listener_access(given, "SSL"))
+    listener = Listener(name="main", host="127.0.0.1", port=0, access=listener_access(given, "SSL", Users(dict, {})))
     async with serving(asked, listeners=[listener], limits=WireLimits(authentication_seconds=1)) as served:
         yield served, listener
 
 
+def secured_by(tls: TlsSettings) -> ClientSecurity:
+    return ClientSecurity(ClientProperties(protocol="SSL", tls=tls))
+
+
 async def ask(served: Served, tls: TlsSettings) -> None:
-    async with Client([(served.host, served.port)], tls=ClientTls(tls), timeout_seconds=10) as client:
+    async with Client([(served.host, served.port)], security=secured_by(tls), timeout_seconds=10) as client:
         await client.call(None, heartbeat.HeartbeatRequest(group_id="g"))
 
 
@@ -96,8 +103,8 @@ def test_new_certificates_are_taken_and_connections_live_on(tmp_path: Path) -> N
         node = authority.issue("node.pem")
         async with tls_served({"ssl.keystore.location": str(node)}, asked) as (served, listener):
             assert listener.access is not None
-            tls = ClientTls(TlsSettings(truststore_location=str(authority.file)))
-            async with Client([(served.host, served.port)], tls=tls) as client:
+            security = secured_by(TlsSettings(truststore_location=str(authority.file)))
+            async with Client([(served.host, served.port)], security=security) as client:
                 await client.call(None, heartbeat.HeartbeatRequest(group_id="g"))
                 assert not listener.access.look_at_files()
                 node.write_text("half a file")

@@ -1,0 +1,49 @@
+"""How our own client proves itself to a node: TLS of each connection, and the messages of SASL by password."""
+
+import secrets
+import ssl
+from collections.abc import Generator
+from pathlib import Path
+
+from infra.security.client_properties import ClientProperties, read_properties
+from infra.security.scram import ScramClient
+from infra.security.tls import ClientTls
+
+_NONCE_BYTES = 24
+
+Messages = Generator[bytes, bytes, None]
+"""Yields what to send, is sent what was answered; ends when the server has proven itself too."""
+
+
+class ClientSecurity:
+    """Of one client: the same for all its connections."""
+
+    def __init__(self, properties: ClientProperties) -> None:
+        """Raises `BadStart` when a file cannot be used."""
+        self._properties = properties
+        self._tls = None if properties.tls is None else ClientTls(properties.tls)
+
+    def context(self) -> ssl.SSLContext | None:
+        """For a new connection; None: plain text."""
+        return None if self._tls is None else self._tls.context()
+
+    @property
+    def mechanism(self) -> str:
+        """Of SASL; empty without."""
+        return self._properties.mechanism
+
+    def messages(self) -> Messages:
+        """A new exchange. Raises `ScramRefused` where the server's answers make no sense."""
+        user, password = self._properties.user, self._properties.password
+        if self.mechanism == "PLAIN":
+            yield f"\0{user}\0{password}".encode()
+            return
+        client = ScramClient(self.mechanism, user, password, secrets.token_urlsafe(_NONCE_BYTES))
+        answer = yield client.first()
+        answer = yield client.final(answer)
+        client.verify(answer)
+
+
+def security_from(command_config: str | Path | None) -> ClientSecurity | None:
+    """What a file of client properties says; None without a file: plain text. Raises `BadStart`."""
+    return None if command_config is None else ClientSecurity(read_properties(Path(command_config)))
