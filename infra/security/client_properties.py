@@ -14,6 +14,7 @@ from infra.security.secrets import resolve_secret
 from infra.security.settings_table import MECHANISMS, PROTOCOLS
 from infra.security.tls import TlsSettings
 
+_BY_PASSWORD = MECHANISMS[:3]
 _SECRETS = frozenset(
     ("sasl.jaas.config", "sasl.password", "ssl.key.password", "ssl.keystore.key", "ssl.keystore.password")
 )
@@ -43,8 +44,8 @@ class ClientProperties:
         if not protocol.startswith("SASL"):
             return cls(protocol=protocol, tls=tls)
         mechanism = words.get("sasl.mechanism") or words.get("sasl.mechanisms") or ""
-        if mechanism not in MECHANISMS:
-            raise BadStart(f"sasl.mechanism={mechanism or '(nothing)'} is none of {', '.join(MECHANISMS)}")
+        if mechanism not in _BY_PASSWORD:
+            raise BadStart(f"sasl.mechanism={mechanism or '(nothing)'} is none of {', '.join(_BY_PASSWORD)}")
         options = jaas_options(words["sasl.jaas.config"]) if "sasl.jaas.config" in words else {}
         user = words.get("sasl.username") or options.get("username") or ""
         password = words.get("sasl.password") or options.get("password") or ""

@@ -1,11 +1,13 @@
 """A node's settings as the classes of this room want them, by listener."""
 
+from infra.clock import SYSTEM_CLOCK
 from infra.config_value import BadValue
 from infra.errors import BadStart
 from infra.security.client_properties import ClientProperties
 from infra.security.client_security import ClientSecurity
 from infra.security.listener_access import ListenerAccess, SaslOffer
-from infra.security.mechanisms import password_mechanism
+from infra.security.mechanisms import MakeServer, password_mechanism
+from infra.security.oauth import KeySet, OAuthBearer
 from infra.security.principal import PrincipalRules
 from infra.security.tls import TlsSettings
 from infra.security.users import Users
@@ -64,10 +66,33 @@ def tls_settings(settings: Settings, listener: str) -> TlsSettings:
 def _sasl(settings: Settings, listener: str, users: Users) -> SaslOffer:
     names: tuple[str, ...] = settings.of_listener(listener, "sasl.enabled.mechanisms")
     return SaslOffer(
-        mechanisms={name: password_mechanism(name, users) for name in names},
+        mechanisms={
+            name: _oauth(settings, listener) if name == "OAUTHBEARER" else password_mechanism(name, users)
+            for name in names
+        },
         max_lifetime_seconds=settings.of_listener(listener, "connections.max.reauth.ms") / 1000,
         max_frame_bytes=settings["sasl.server.max.receive.size"],
     )
+
+
+def _oauth(settings: Settings, listener: str) -> MakeServer:
+    from infra.security.jwt import Expected  # what it imports is for those who use it
+
+    url: str = settings.of_listener(listener, "sasl.oauthbearer.jwks.endpoint.url")
+    if not url.startswith(("https://", "http://", "file:///")):
+        raise BadStart(
+            f"listener {listener} has OAUTHBEARER: set sasl.oauthbearer.jwks.endpoint.url to where the issuer's keys "
+            "are, https://… or file:///…"
+        )
+    refresh_seconds = settings.of_listener(listener, "sasl.oauthbearer.jwks.endpoint.refresh.ms") / 1000
+    keys = KeySet(url, refresh_seconds, SYSTEM_CLOCK)
+    expected = Expected(
+        audiences=settings.of_listener(listener, "sasl.oauthbearer.expected.audience"),
+        issuer=settings.of_listener(listener, "sasl.oauthbearer.expected.issuer"),
+        user_claim=settings.of_listener(listener, "sasl.oauthbearer.sub.claim.name"),
+        skew_seconds=settings.of_listener(listener, "sasl.oauthbearer.clock.skew.seconds"),
+    )
+    return lambda: OAuthBearer(keys, expected, SYSTEM_CLOCK)
 
 
 def _rules(settings: Settings, listener: str) -> PrincipalRules:

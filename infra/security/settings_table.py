@@ -63,6 +63,23 @@ _LISTENER_SETTINGS = (
         low=0,
     ),
     ConfigDef(
+        "sasl.oauthbearer.jwks.endpoint.url",
+        _S,
+        "",
+        "Where OAUTHBEARER finds the keys that tokens are signed by (a JWKS): https://…, http://… or file:///….",
+    ),
+    ConfigDef(
+        "sasl.oauthbearer.jwks.endpoint.refresh.ms", _L, "3600000", "How often those keys are read again.", low=1000
+    ),
+    ConfigDef("sasl.oauthbearer.expected.issuer", _S, "", "Whose tokens are taken (claim iss)."),
+    ConfigDef(
+        "sasl.oauthbearer.expected.audience", _LIST, "", "Tokens are taken that are for one of these (claim aud)."
+    ),
+    ConfigDef("sasl.oauthbearer.sub.claim.name", _S, "sub", "The claim of a token that is the user."),
+    ConfigDef(
+        "sasl.oauthbearer.clock.skew.seconds", _I, "30", "How far the clocks of issuer and node may differ.", low=0
+    ),
+    ConfigDef(
         "ssl.endpoint.identification.algorithm",
         _S,
         "https",

@@ -211,10 +211,15 @@ class Channel(asyncio.BufferedProtocol):
             self._loop.call_soon(self._advance)
 
     def _close(self, transport: asyncio.Transport) -> None:
+        if transport.is_closing():  # to close TLS twice would be to lose hold of it: abort would do nothing
+            return
         complaint = self._connection.complaint
-        if complaint is not None and not transport.is_closing():
+        if complaint is not None:
             _log.debug("closed the connection from %s: %s", self._host, complaint)
             self._traffic.observer.on_bad_frame()
+        if not self._reading:  # else TLS does not see that the peer has gone, and waits for it
+            self._reading = True
+            transport.resume_reading()
         transport.close()
 
     async def _run(self, exchange: Exchange) -> None:

@@ -19,10 +19,15 @@ def sets(settings: Mapping[str, str]) -> list[str]:
     return [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
 
 
+def certificate_of(folder: Path, authority: Authority) -> Path:
+    """A file of the node's own, new."""
+    return authority.issue(f"{folder.parent.name}-{folder.name}.pem")
+
+
 def secured(folder: Path, listen: str, authority: Authority, options: Sequence[str] = (), **more: str) -> CauceProcess:
     """A node with TLS, all mechanisms by password and one user; `more` settings with __ for dots."""
     settings = {
-        "ssl.keystore.location": str(authority.issue(f"{folder.name}.pem")),
+        "ssl.keystore.location": str(certificate_of(folder, authority)),
         "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
         "cauce.users": f"{ADMIN}={ADMIN_PASSWORD}",
         "group.initial.rebalance.delay.ms": "0",

@@ -2,10 +2,12 @@
 
 import asyncio
 import gc
+import ssl
 import struct
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +19,12 @@ from infra.error_code import ErrorCode
 from infra.limits import WireLimits
 from infra.security.listener_access import ListenerAccess, SaslOffer
 from infra.security.mechanisms import password_mechanism
+from infra.security.tls import TlsSettings
 from infra.security.users import Users
 from infra.wire.messages import heartbeat, sasl_authenticate, sasl_handshake
 from infra.wire.server import Listener
 from tests.fuzz.inputs import Inputs
+from tests.security.authority import Authority
 from tests.wire_server.harness import Heartbeats, Raw, Served, at_once, serving, until
 
 _INPUTS = 600
@@ -29,7 +33,9 @@ _AT_ONCE = 32
 
 
 @asynccontextmanager
-async def sasl_served(max_lifetime_seconds: float = 0, **limits: Any) -> AsyncIterator[Served]:
+async def sasl_served(
+    max_lifetime_seconds: float = 0, tls: TlsSettings | None = None, **limits: Any
+) -> AsyncIterator[Served]:
     users = Users(dict, {"kim": "right"})
     names = ("PLAIN", "SCRAM-SHA-256")
     offer = SaslOffer(
@@ -40,10 +46,10 @@ async def sasl_served(max_lifetime_seconds: float = 0, **limits: Any) -> AsyncIt
     handlers = (
         Heartbeats(at_once),
         SaslHandshakeHandler(),
-        SaslAuthenticateHandler(SYSTEM_CLOCK, failed_delay_seconds=0.001),
+        SaslAuthenticateHandler(SYSTEM_CLOCK, failed_delay_seconds=0.05 if tls else 0.001),
     )
     listeners = [
-        Listener(name="main", host="127.0.0.1", port=0, access=ListenerAccess("main", sasl=offer)),
+        Listener(name="main", host="127.0.0.1", port=0, access=ListenerAccess("main", sasl=offer, tls=tls)),
         Listener(name="plain", host="127.0.0.1", port=0),
     ]
     async with serving(*handlers, listeners=listeners, limits=WireLimits(**limits)) as served:
@@ -210,6 +216,27 @@ def test_hostile_bytes_cost_nothing() -> None:
             timers = [timer for timer in loop._scheduled if not timer.cancelled()]
             assert len(timers) < 5, timers
             assert levels[2] - levels[1] < _LEAK_BYTES, levels
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("waits", [True, False])
+@pytest.mark.parametrize("password", [b"right", b"wrong"])
+def test_who_leaves_over_tls_is_gone(tmp_path: Path, password: bytes, waits: bool) -> None:
+    """Also when it leaves in the middle of its login, while nothing is read from it."""
+
+    async def scenario() -> None:
+        authority = Authority(tmp_path)
+        tls = TlsSettings(keystore_location=str(authority.issue("node.pem")))
+        async with sasl_served(tls=tls) as served:
+            context = ssl.create_default_context(cafile=str(authority.file))
+            raw = Raw(*await asyncio.open_connection(served.host, served.port, ssl=context))
+            assert await choose(raw, "PLAIN") == ErrorCode.NONE
+            raw.ask(sasl_authenticate.SaslAuthenticateRequest(auth_bytes=b"\0kim\0" + password), 2)
+            if waits:
+                await raw.answer(36, 2)
+            raw.writer.transport.abort()
+            await nothing_left(served)
 
     asyncio.run(scenario())
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import KafkaError as AioError
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import (
@@ -19,9 +20,11 @@ from confluent_kafka.admin import (
 )
 
 from cauce.testing import CauceProcess
+from infra.clock import SYSTEM_CLOCK
 from infra.error_code import ErrorCode
 from tests.security.authority import Authority
-from tests.security.secured import ADMIN, ADMIN_PASSWORD, librdkafka, refusal, secured, writes
+from tests.security.secured import ADMIN, ADMIN_PASSWORD, certificate_of, librdkafka, refusal, secured, writes
+from tests.security.tokens import Issuer
 
 _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 _SECONDS = 60.0
@@ -161,7 +164,8 @@ def test_a_certificate_is_a_user_and_new_ones_are_taken(tmp_path: Path, authorit
         folder = tmp_path / "successor"
         folder.mkdir()
         successor = Authority(folder)
-        Path(authority._folder / "node.pem").write_bytes(successor.issue("node.pem").read_bytes())
+        issued = certificate_of(tmp_path / "node", successor)
+        certificate_of(tmp_path / "node", authority).write_bytes(issued.read_bytes())
         deadline = time.monotonic() + _SECONDS
         while True:
             try:
@@ -169,3 +173,37 @@ def test_a_certificate_is_a_user_and_new_ones_are_taken(tmp_path: Path, authorit
                 break
             except AssertionError:
                 assert time.monotonic() < deadline
+
+
+def test_tokens_of_an_issuer_are_taken_and_others_refused(tmp_path: Path, authority: Authority) -> None:
+    issuer, now = Issuer(), SYSTEM_CLOCK.now_ms() / 1000
+    settings = {
+        "sasl__enabled__mechanisms": "OAUTHBEARER,SCRAM-SHA-512",
+        "sasl__oauthbearer__jwks__endpoint__url": issuer.write(tmp_path / "keys.json"),
+        "sasl__oauthbearer__expected__audience": "cauce",
+    }
+
+    def bearing(token: str, bootstrap: str) -> dict[str, object]:
+        words = librdkafka(bootstrap, authority, "OAUTHBEARER")
+        kept = {name: value for name, value in words.items() if name not in ("sasl.username", "sasl.password")}
+        return {**kept, "oauth_cb": lambda _: (token, now + 600)}
+
+    class Provider(AbstractTokenProvider):  # type: ignore[misc]
+        async def token(self) -> str:
+            return issuer.token({"sub": "lee", "aud": "cauce", "exp": now + 600})
+
+    async def aiokafka(bootstrap: str) -> int:
+        context = ssl.create_default_context(cafile=str(authority.file))
+        options = {"security_protocol": "SASL_SSL", "ssl_context": context, "sasl_mechanism": "OAUTHBEARER"}
+        async with AIOKafkaProducer(
+            bootstrap_servers=bootstrap, sasl_oauth_token_provider=Provider(), **options
+        ) as producer:
+            offset: int = (await producer.send_and_wait("t", b"v")).offset
+        return offset
+
+    with secured(tmp_path / "node", "SASL_SSL://127.0.0.1:0", authority, **settings) as node:
+        good = issuer.token({"sub": "kim", "aud": "cauce", "exp": now + 600}, "ES256")
+        assert writes(bearing(good, node.bootstrap), "t") == 0
+        assert asyncio.run(aiokafka(node.bootstrap)) == 1
+        assert refusal(bearing(issuer.token({"sub": "kim", "aud": "another", "exp": now + 600}), node.bootstrap))
+        assert refusal(bearing(Issuer().token({"sub": "kim", "aud": "cauce", "exp": now + 600}), node.bootstrap))

@@ -34,14 +34,18 @@ def _java_libraries() -> Path:
 
 
 def _java(folder: Path) -> list[str]:
+    return java_class(_HERE / "java" / "Suite.java", folder)
+
+
+def java_class(source: Path, folder: Path) -> list[str]:
+    """The command that runs a class, compiled into the folder, beside the Java client. Raises `Absent`."""
     if shutil.which("javac") is None or shutil.which("java") is None:
         raise Absent("there is no Java on this machine")
     class_path = f"{_java_libraries()}/*"
-    source = _HERE / "java" / "Suite.java"
     subprocess.run(
         ["javac", "-nowarn", "-cp", class_path, "-d", str(folder), str(source)], check=True, capture_output=True
     )
-    return ["java", "-cp", f"{folder}:{class_path}", "Suite"]
+    return ["java", "-cp", f"{folder}:{class_path}", source.stem]
 
 
 def _kafkajs(folder: Path) -> list[str]:
