@@ -1,8 +1,10 @@
 """confluent-kafka and aiokafka at a real node with TLS and SASL: let in, refused, users added and taken away."""
 
 import asyncio
+import re
 import ssl
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import KafkaError as AioError
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import (
     AdminClient,
     ScramCredentialInfo,
@@ -207,3 +209,20 @@ def test_tokens_of_an_issuer_are_taken_and_others_refused(tmp_path: Path, author
         assert asyncio.run(aiokafka(node.bootstrap)) == 1
         assert refusal(bearing(issuer.token({"sub": "kim", "aud": "another", "exp": now + 600}), node.bootstrap))
         assert refusal(bearing(Issuer().token({"sub": "kim", "aud": "cauce", "exp": now + 600}), node.bootstrap))
+
+
+def test_a_client_logs_in_again_before_its_time_is_over(tmp_path: Path, authority: Authority) -> None:
+    more = {"connections__max__reauth__ms": "1500"}
+    errors: list[object] = []
+    with secured(tmp_path / "node", "SASL_SSL://127.0.0.1:0", authority, **more) as node:
+        settings = librdkafka(node.bootstrap, authority)
+        producer = Producer({**settings, "error_cb": errors.append, "enable.idempotence": True})
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            producer.produce("t", b"v", on_delivery=lambda error, _: errors.append(error) if error else None)
+            producer.poll(0.1)
+        assert producer.flush(_SECONDS) == 0
+        [http] = re.findall(r"health and metrics on (http://\S+)", node.output)
+        metrics = urllib.request.urlopen(f"{http}/metrics").read().decode()
+        assert "cauce_bad_frames_total 0.0" in metrics, "no connection was closed because its time was over"
+    assert not errors
