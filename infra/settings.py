@@ -13,8 +13,9 @@ from infra.config_value import BadValue, ConfigDef, ConfigType
 from infra.errors import BadStart
 from infra.limits import WireLimits
 from infra.ports import Durability
+from infra.security.listener_names import OF_LISTENER, listener_setting, listener_variable, split_pair
 from infra.security.secrets import resolve_secret
-from infra.security.settings_table import LISTENER_SETTINGS, PROTOCOLS
+from infra.security.settings_table import PROTOCOLS
 from infra.security.users import parse_users
 from infra.settings_table import SETTINGS
 from infra.table_config import catalog_properties
@@ -22,7 +23,6 @@ from infra.table_config import catalog_properties
 _PREFIX = "CAUCE_"
 # Variables that the command line or the test fixture read themselves.
 _OTHER_VARIABLES = frozenset({"CAUCE_BOOTSTRAP", "CAUCE_COMMAND_CONFIG", "CAUCE_CONFIG"})
-_OF_LISTENER = "listener.name."
 # What Kubernetes puts into every container beside a service whose name begins with cauce.
 _SERVICE_VARIABLE = re.compile(
     r"CAUCE_(\w+_)?(SERVICE_HOST=.*|SERVICE_PORT(_\w+)?=.*|PORT=\w+://.*|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=.*)"
@@ -107,11 +107,11 @@ class Settings:
 
     def protocol_of(self, listener: str) -> str:
         """PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."""
-        return dict(_split_pair(pair) for pair in self.values["listener.security.protocol.map"])[listener]
+        return dict(split_pair(pair) for pair in self.values["listener.security.protocol.map"])[listener]
 
     def of_listener(self, listener: str, name: str) -> Any:
         """A setting as it holds for one listener: its own, else that of all."""
-        own = self.values.get(f"{_OF_LISTENER}{listener.lower()}.{name}")
+        own = self.values.get(f"{OF_LISTENER}{listener.lower()}.{name}")
         return self.values[name] if own is None else own
 
     @property
@@ -172,8 +172,8 @@ def load_settings(
     values: dict[str, Any] = {}
     for name, definition in SETTINGS.items():
         values[name] = _parsed(name, definition, *given.pop(name, (definition.default, "the default")))
-    for name in [name for name in given if _listener_setting(name)]:
-        values[name] = _parsed(name, SETTINGS[_listener_setting(name)], *given.pop(name))
+    for name in [name for name in given if listener_setting(name)]:
+        values[name] = _parsed(name, SETTINGS[listener_setting(name)], *given.pop(name))
     for name, (_, source) in given.items():
         raise BadStart(f"there is no setting {name!r} (from {source}){_nearest(name)}; docs/settings.md lists them")
     settings = Settings(values, *_provenance(flags, file, environment, told))
@@ -192,26 +192,13 @@ def _parsed(name: str, definition: ConfigDef, text: str, source: str) -> Any:
     return value
 
 
-def _listener_setting(name: str) -> str:
-    """The setting that `listener.name.NAME.SETTING` is of; empty when it is none."""
-    setting = name.removeprefix(_OF_LISTENER).partition(".")[2]
-    return setting if name.startswith(_OF_LISTENER) and setting in LISTENER_SETTINGS else ""
-
-
-def _split_pair(pair: str) -> tuple[str, str]:
-    name, colon, protocol = pair.partition(":")
-    if not colon or not name or protocol not in PROTOCOLS:
-        raise BadValue(f"holds {pair!r}; write NAME:PROTOCOL, with a protocol of {', '.join(PROTOCOLS)}")
-    return name, protocol
-
-
 def _check_form(name: str, value: Any) -> None:
     if name in ("listeners", "advertised.listeners"):
         for address in value:
             parse_listener(address)
     elif name == "listener.security.protocol.map":
         for pair in value:
-            _split_pair(pair)
+            split_pair(pair)
     elif name == "cauce.http" and value:
         try:
             parse_listener(value)
@@ -276,8 +263,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     for key, text in environment.items():
         if key in names:
             rows[names[key]] = text
-        elif (listener_setting := _listener_variable(key)) is not None:
-            rows[listener_setting] = text
+        elif (of_listener := listener_variable(key, variable)) is not None:
+            rows[of_listener] = text
         elif (
             key.startswith(_PREFIX) and key not in _OTHER_VARIABLES and not _SERVICE_VARIABLE.fullmatch(f"{key}={text}")
         ):
@@ -285,20 +272,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return rows
 
 
-def _listener_variable(key: str) -> str | None:
-    """`listener.name.NAME.SETTING` of its variable; where NAME ends is told by the setting behind it."""
-    prefix = variable(_OF_LISTENER)
-    if not key.startswith(prefix):
-        return None
-    for setting in LISTENER_SETTINGS:
-        listener = key.removeprefix(prefix).removesuffix(f"_{variable(setting).removeprefix(_PREFIX)}")
-        if listener and prefix + listener != key:
-            return f"{_OF_LISTENER}{listener.lower()}.{setting}"
-    return None
-
-
 def _shown(name: str, text: str) -> str:
-    definition = SETTINGS.get(_listener_setting(name) or name)
+    definition = SETTINGS.get(listener_setting(name) or name)
     secret = definition is not None and definition.type is ConfigType.PASSWORD
     return _HIDDEN if secret and text else text
 
@@ -329,7 +304,7 @@ def _check_together(settings: Settings) -> None:
 
 
 def _check_protocols(settings: Settings, names: list[str]) -> None:
-    known = dict(_split_pair(pair) for pair in settings["listener.security.protocol.map"])
+    known = dict(split_pair(pair) for pair in settings["listener.security.protocol.map"])
     for name in names:
         if name not in known:
             raise BadStart(
@@ -342,7 +317,7 @@ def _check_protocols(settings: Settings, names: list[str]) -> None:
             f"it has {', '.join(names)}"
         )
     for name in settings.values:
-        if name.startswith(_OF_LISTENER) and name.split(".")[2] not in [known_name.lower() for known_name in names]:
+        if name.startswith(OF_LISTENER) and name.split(".")[2] not in [known_name.lower() for known_name in names]:
             raise BadStart(f"{name} is of a listener that listeners does not name; it has {', '.join(names)}")
     with_sasl = settings.protocol_of(settings.inter_broker_listener).startswith("SASL")
     if with_sasl and settings["cauce.redis"] and not settings["cauce.inter.broker.password"]:
