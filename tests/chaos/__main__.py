@@ -1,6 +1,7 @@
 """Every fault of the design's table at once, on a real cluster under load from real clients.
 
     python -m tests.chaos --minutes 10 --seed 7 --durability object
+    python -m tests.chaos --workload bank --minutes 10 --seed 7 --durability wal
 
 Prints a line for each fault and what each kind of fault did; ends with 1, and keeps history and logs, when a promise
 was broken or a kind of fault that was drawn never took effect.
@@ -19,6 +20,7 @@ from pathlib import Path
 from tests.chaos.faults import SECONDS, kinds_at
 from tests.chaos.run import Run, run
 from tests.chaos.schedule import draw
+from tests.chaos.workload import WORKLOADS
 
 _INSIDE = "CHAOS_NAMESPACE"
 
@@ -39,6 +41,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--durability", choices=("object", "wal"), default="object")
+    parser.add_argument("--workload", choices=sorted(WORKLOADS), default="log")
     parser.add_argument("--rate", type=float, default=100, help="records a second")
     parser.add_argument("--session", type=float, default=6, help="session time-out of the nodes, in seconds")
     parser.add_argument("--only", help="kinds of faults, with commas")
@@ -48,6 +51,7 @@ def main() -> None:
     in_a_namespace_of_its_own()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no node is left over
     kinds = arguments.only.split(",") if arguments.only else kinds_at(arguments.durability)
+    kinds = [kind for kind in kinds if kind not in WORKLOADS[arguments.workload].left_out]
     planned = draw(arguments.seed, 60 * arguments.minutes, kinds, SECONDS)
     folder = Path(tempfile.mkdtemp(prefix="cauce-chaos-"))
     began = time.monotonic()
@@ -59,6 +63,7 @@ def main() -> None:
         kinds=kinds,
         rate=arguments.rate,
         session_seconds=arguments.session,
+        workload=arguments.workload,
         planted=arguments.planted,
     )
     wrong = run(folder, plan)

@@ -6,14 +6,21 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    TIMESTAMP_LOG_APPEND_TIME,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
 
 from tests.chaos.client_log import logged
 from tests.chaos.score import Diary, Score
-from tests.chaos.topics import STAMPED, ChaosTopic
+from tests.chaos.topics import ChaosTopic
 from tests.checker.history import Operation, Partition, Poll
 
-_QUIET = {
+QUIET = {
     "log_level": 0,
     "reconnect.backoff.max.ms": 500,
     "fetch.wait.max.ms": 200,
@@ -77,7 +84,7 @@ class Member(threading.Thread):
         """Until the run stops."""
         settings = {"auto.offset.reset": "earliest", "auto.commit.interval.ms": 500, "session.timeout.ms": 10_000}
         settings.update(logged(self._score, self.name, "cgrp"))
-        consumer = Consumer({"bootstrap.servers": self._brokers, "group.id": self._group, **_QUIET, **settings})
+        consumer = Consumer({"bootstrap.servers": self._brokers, "group.id": self._group, **QUIET, **settings})
         consumer.subscribe([self._topic.name], on_assign=self._on_assign)
         now = time.monotonic()
         self._diary.write(
@@ -100,7 +107,7 @@ class Member(threading.Thread):
 def consumer_of(bootstrap: str, group: str, **more: Any) -> Consumer:
     """A consumer for assign; an offset that is out of range is an error, and never silently another one."""
     settings = {"group.id": group, "enable.auto.commit": False, "auto.offset.reset": "error"}
-    return Consumer({"bootstrap.servers": bootstrap, **_QUIET, **settings, **more})
+    return Consumer({"bootstrap.servers": bootstrap, **QUIET, **settings, **more})
 
 
 def read_from_beginning(
@@ -194,5 +201,6 @@ def write_poll(diary: Diary, polls: tuple[Poll, ...], began: float, moved: tuple
 def count_jumped(messages: Iterable[Any]) -> int:
     """Records that a leader stamped with a clock that is not ours."""
     now = time.time()  # noqa: TID251 (what is looked for is a difference from the wall clock)
-    stamps = [message.timestamp()[1] / 1000 for message in messages if message.topic() == STAMPED.name]
+    times = [message.timestamp() for message in messages]
+    stamps = [stamp / 1000 for kind, stamp in times if kind == TIMESTAMP_LOG_APPEND_TIME]
     return sum(stamp > now + _CLOCK_SECONDS for stamp in stamps)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos.clients import Clients
 from tests.chaos.faults import KINDS
 from tests.chaos.report import Outcome, Report, totals
 from tests.chaos.schedule import Planned
 from tests.chaos.score import Score
+from tests.chaos.workload import WORKLOADS
 from tests.chaos.world import Durability, World, running
 from tests.checker.check import check
 from tests.checker.history import read_history
@@ -109,15 +109,17 @@ class Run:
     rate: float = 100.0  # records a second
     session_seconds: float = 6.0
     settle_seconds: float | None = None  # after each fault; None: as its kind has it
+    workload: str = "log"
     planted: str = ""  # modules of tests.planted, with commas
 
 
 def run(folder: Path, plan: Run) -> list[str]:
     """A whole run; answers what is wrong, in sentences."""
     score, report = Score(folder / "history.jsonl", plan.seed), Report(plan.kinds)
-    with running(folder, plan.seed, plan.durability, plan.session_seconds, plan.planted) as world:
+    workload = WORKLOADS[plan.workload]
+    with running(folder, workload.topics, plan.seed, plan.durability, plan.session_seconds, plan.planted) as world:
         print(f"disks are full by {world.nodes[0].disk.kind}; clocks jump inside the nodes", flush=True)
-        clients = Clients(world.bootstrap, score, plan.rate)
+        clients = workload.crowd(world.bootstrap, score, plan.rate)
         clients.start()
         try:
             Conductor(world, score, report, plan.settle_seconds).carry_out(plan.planned)

@@ -9,7 +9,8 @@ from tests.chaos.schedule import Planned
 
 
 @pytest.mark.timeout(300)
-def test_a_killed_node(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workload", ["log", "bank"])
+def test_a_killed_node(tmp_path: Path, workload: str) -> None:
     fault = Planned(at=1.0, kind="node-kill", seconds=1.0, victim=0, strength=0.5)
-    plan = Run(1, "object", planned=[fault], kinds=["node-kill"], session_seconds=3, settle_seconds=1)
+    plan = Run(1, "object", [fault], ["node-kill"], session_seconds=3, settle_seconds=1, workload=workload)
     assert run(tmp_path, plan) == []

@@ -34,11 +34,11 @@ class ChaosTopic:
 
 # However clocks jump, no record is refused for its time: what is under way behind a record that is refused for good
 # is out of order, on any broker; librdkafka then begins a new epoch, and what it has no answer to can stand twice.
-_ANY_TIME = {"message.timestamp.after.max.ms": str((1 << 63) - 1)}
+ANY_TIME = {"message.timestamp.after.max.ms": str((1 << 63) - 1)}
 
-STEADY = ChaosTopic("steady", 6, {"segment.bytes": "1048576", **_ANY_TIME})
+STEADY = ChaosTopic("steady", 6, {"segment.bytes": "1048576", **ANY_TIME})
 STAMPED = ChaosTopic("stamped", 4, {"message.timestamp.type": "LogAppendTime"})  # shows the clock of its leader
-SHARED = ChaosTopic("shared", 4, _ANY_TIME)  # what consumer groups read
+SHARED = ChaosTopic("shared", 4, ANY_TIME)  # what consumer groups read
 TOPICS = (STEADY, STAMPED, SHARED)
 
 
@@ -75,7 +75,7 @@ class Passing(threading.Thread):
         number = 0
         while not self._score.stopping.wait(self._random.uniform(4, 10)):
             number += 1
-            topic = ChaosTopic(f"passing-{number}", self._random.randint(1, 3), _ANY_TIME)
+            topic = ChaosTopic(f"passing-{number}", self._random.randint(1, 3), ANY_TIME)
             stays = self._random.random() < 0.4
             if self._create_topic(topic):
                 sends = self._write(topic)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Literal
@@ -12,7 +12,7 @@ from tests.chaos.node_party import NodeParty
 from tests.chaos.proxy import ProxyLoop
 from tests.chaos.redis_party import RedisParty
 from tests.chaos.store_proxy import Weather
-from tests.chaos.topics import TOPICS, admin_client, create
+from tests.chaos.topics import ChaosTopic, admin_client, create
 from tests.servers import S3Server, credentials, seaweed
 
 Durability = Literal["object", "wal"]
@@ -24,6 +24,7 @@ _START_SECONDS = 120.0
 _SETTINGS = {
     "group.initial.rebalance.delay.ms": "0",
     "offsets.topic.num.partitions": "4",
+    "transaction.state.log.num.partitions": "4",
     "cauce.compaction.bytes": "262144",
     "cauce.compaction.age.ms": "10000",
     "cauce.compaction.interval.ms": "3000",
@@ -43,6 +44,7 @@ class World:
         folder: Path,
         store: S3Server,
         *,
+        topics: Sequence[ChaosTopic],
         seed: int,
         durability: Durability,
         session_seconds: float,
@@ -51,6 +53,7 @@ class World:
     ) -> None:
         self.folder = folder
         self.durability = durability
+        self._topics = topics
         self.evidence = Evidence()
         self.loop = ProxyLoop()
         self.redis = RedisParty(folder)
@@ -86,7 +89,7 @@ class World:
         for node in self.nodes:
             if not node.await_up(_START_SECONDS):
                 raise RuntimeError(f"{node.name} does not start:\n{node.process.output}")
-        create(self.bootstrap, TOPICS)
+        create(self.bootstrap, self._topics)
         self._watcher.start()
 
     def set_weather(self, nodes: list[NodeParty], cause: object, weather: Weather) -> None:
@@ -156,10 +159,20 @@ class World:
 
 
 @contextmanager
-def running(folder: Path, seed: int, durability: Durability, session_seconds: float, planted: str) -> Iterator[World]:
+def running(
+    folder: Path, topics: Sequence[ChaosTopic], seed: int, durability: Durability, session_seconds: float, planted: str
+) -> Iterator[World]:
     """A world that is started, and ended in the end."""
     with credentials(), seaweed() as store:
-        world = World(folder, store, seed=seed, durability=durability, session_seconds=session_seconds, planted=planted)
+        world = World(
+            folder,
+            store,
+            topics=topics,
+            seed=seed,
+            durability=durability,
+            session_seconds=session_seconds,
+            planted=planted,
+        )
         try:
             world.start()
             yield world
