@@ -23,6 +23,7 @@ from tests.checker.history import Operation, Send
 
 GROUP = "clerks"
 _FLUSH_SECONDS = 150.0
+_MOST_WAITING = 200  # orders that are not carried out: then the customer waits
 
 
 class Customer(threading.Thread):
@@ -43,7 +44,7 @@ class Customer(threading.Thread):
         settings = {"enable.idempotence": True, "message.timeout.ms": 0, "reconnect.backoff.max.ms": 500}
         producer = Producer({"bootstrap.servers": self._brokers, "log_level": 0, **settings})
         while not self._score.stopping.is_set():
-            if len(producer) < 500:
+            if len(self._journal.orders) - self._journal.carried_out < _MOST_WAITING:
                 self._order(producer, diary)
             producer.poll(self._random.uniform(0, 2) / self._rate)
         left = producer.flush(_FLUSH_SECONDS)
@@ -100,7 +101,7 @@ class Clerk(threading.Thread):
         till = Till(self._brokers, self.name, self._score, self._journal, self._random, **self._logged)
         end = time.monotonic() + self._random.uniform(10, 60)
         while not self._score.read.is_set() and not till.broken:
-            messages = [message for message in consumer.consume(20, 0.3) if message.error() is None]
+            messages = [message for message in consumer.consume(50, 0.3) if message.error() is None]
             if not messages:
                 continue
             transfers = [self._carry_out(message.value()) for message in messages]

@@ -104,7 +104,7 @@ class Till:
         except KafkaException as failure:
             committed = self._recover(failure.args[0], committed)
         for transfer in transfers:
-            transfer.committed = committed
+            self._journal.end(transfer, committed)
         self._note(index, began, transfers, committed)
         return committed
 
