@@ -39,11 +39,12 @@ class Reader(threading.Thread):
         self._score = score
         self._random = random.Random(f"{score.seed} {name}")
         self._next: dict[Partition, int] = {}
+        self._logged = logged(score, name, "fetch", only="VALID")  # what it asked of leader epochs
         self._diary = Diary(score)
 
     def run(self) -> None:
         """Until the run stops."""
-        consumer = consumer_of(self._brokers, f"not-used-{self.name}")
+        consumer = consumer_of(self._brokers, f"not-used-{self.name}", **self._logged)
         self._assign(consumer, dict.fromkeys(self._places, OFFSET_BEGINNING))
         turn = time.monotonic() + self._random.uniform(10, 40)
         while not self._score.read.is_set():

@@ -79,16 +79,16 @@ class Run:
                 self._await(
                     "the application processes nothing", _BEGIN_SECONDS, lambda: self._application.processed > 0
                 )
-                time.sleep(self._random.uniform(0, 2))
+                time.sleep(self._random.uniform(0, 5))
             self._application.kill()
             if self._random.random() < 0.4:
                 self._application.lose_state()
                 self.states_lost += 1
-            if self._random.random() < 0.2:
+            if self._random.random() < 0.1:
                 self._restart(self._random.choice(self._nodes))
             self._application.start()
             print(f"{number + 1} kills, {len(self._feeder.sent)} records", flush=True)
-            if self._random.random() < 0.15:  # under the living application
+            if self._random.random() < 0.1:  # under the living application
                 time.sleep(self._random.uniform(0, 8))
                 self._restart(self._random.choice(self._nodes))
 

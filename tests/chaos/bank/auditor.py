@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
@@ -10,6 +11,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from tests.chaos.bank.entries import parse_entry
 from tests.chaos.bank.ledger import Books, audit
 from tests.chaos.bank.topics import BOOKS
+from tests.chaos.client_log import logged
 from tests.chaos.readers import consumer_of, count_jumped, polls_of, write_poll
 from tests.chaos.score import Diary, Score
 from tests.checker.history import Operation, Partition
@@ -26,6 +28,7 @@ class Auditor(threading.Thread):
         self._brokers = bootstrap
         self._score = score
         self._random = random.Random(f"{score.seed} auditor")
+        self._logged = logged(score, self.name, "fetch", only="VALID")  # what it asked of leader epochs
         self._cuts: dict[Partition, int] = {}  # where the last audit stopped
 
     def run(self) -> None:
@@ -36,7 +39,7 @@ class Auditor(threading.Thread):
     def audit(self, *, anew: bool, seconds: float = _AUDIT_SECONDS) -> bool:
         """Read to the end of every book; whether that went well. What is wrong goes to the score."""
         reading = _Reading(self, dict.fromkeys(BOOKS, 0) if anew else {**dict.fromkeys(BOOKS, 0), **self._cuts})
-        if not reading.to_the_ends(self._brokers, self._score, seconds):
+        if not reading.to_the_ends(self._brokers, self._score, seconds, self._logged):
             self._score.add("audits given up")
             return False
         for place, (start, end) in reading.ranges.items():
@@ -60,9 +63,9 @@ class _Reading:
         self._books = auditor.books
         self._ended: set[Partition] = set()
 
-    def to_the_ends(self, bootstrap: str, score: Score, seconds: float) -> bool:
+    def to_the_ends(self, bootstrap: str, score: Score, seconds: float, settings: Mapping[str, Any]) -> bool:
         """Whether it came there in time."""
-        consumer = consumer_of(bootstrap, "not-used", **{"enable.partition.eof": True})
+        consumer = consumer_of(bootstrap, "not-used", **{"enable.partition.eof": True, **settings})
         starts = [TopicPartition(*place, start or OFFSET_BEGINNING) for place, (start, _) in self.ranges.items()]
         consumer.assign(starts)
         diary, now = Diary(score), time.monotonic()

@@ -91,9 +91,7 @@ def judge(books: Books, transfers: Iterable[Transfer], orders: Mapping[int, bool
             yield Finding("torn", f"of transfer {name} there are {len(rows)} entries of {rows[0][2].whole}: {where}")
     for name, transfer in begun.items():
         if transfer.committed and name not in seen:
-            yield Finding(
-                "lost", f"transfer {name} was committed, and no entry of {len(transfer.entries)} is there"
-            )
+            yield Finding("lost", f"transfer {name} was committed, and no entry of {len(transfer.entries)} is there")
         if transfer.committed is False and name in seen:
             yield Finding("aborted-read", f"transfer {name} was not committed, and {len(seen[name])} entries are there")
     yield from _orders(seen, orders)
