@@ -44,6 +44,12 @@ def main() -> None:
     parser.add_argument("--workload", choices=sorted(WORKLOADS), default="log")
     parser.add_argument("--rate", type=float, default=100, help="records a second")
     parser.add_argument("--session", type=float, default=6, help="session time-out of the nodes, in seconds")
+    parser.add_argument(
+        "--patient",
+        type=float,
+        default=0,
+        help="seconds for which a storm waits for a cluster that is well",
+    )
     parser.add_argument("--only", help="kinds of faults, with commas")
     parser.add_argument("--planted", default="", help="modules of tests.planted whose bugs the nodes have, with commas")
     parser.add_argument("--keep", action="store_true", help="keep history and logs of a run that is well, too")
@@ -64,6 +70,7 @@ def main() -> None:
         rate=arguments.rate,
         session_seconds=arguments.session,
         workload=arguments.workload,
+        storm_patience=arguments.patient,
         planted=arguments.planted,
     )
     wrong = run(folder, plan)

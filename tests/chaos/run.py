@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.chaos.faults import KINDS
 from tests.chaos.report import Outcome, Report, totals
-from tests.chaos.schedule import Planned
+from tests.chaos.schedule import BETWEEN_STORMS_SECONDS, Planned
 from tests.chaos.score import Score
 from tests.chaos.workload import WORKLOADS
 from tests.chaos.world import Durability, World, running
@@ -23,29 +23,53 @@ _WELL_SECONDS = 150.0
 class Conductor:
     """Begins and ends the faults of a schedule, each in a thread of its own."""
 
-    def __init__(self, world: World, score: Score, report: Report, settle_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        score: Score,
+        report: Report,
+        settle_seconds: float | None = None,
+        storm_patience: float = 0.0,
+    ) -> None:
+        """`storm_patience`: a storm waits for so many seconds until the cluster is well again."""
         self._settle_seconds = settle_seconds
+        self._storm_patience = storm_patience
         self._world = world
         self._score = score
         self._report = report
         self._lock = threading.Lock()
         self._under_way: set[Planned] = set()
+        self._acting: set[Planned] = set()  # begun, and not ended yet
 
     def carry_out(self, planned: Sequence[Planned]) -> None:
         """All of them; returns when the last is settled."""
-        began, threads = time.monotonic(), []
+        began, ended, threads = time.monotonic(), 0.0, []
         for fault in planned:
             time.sleep(max(0.0, began + fault.at - time.monotonic()))
+            if fault.at >= ended + BETWEEN_STORMS_SECONDS:
+                began += self._await_well()
+            ended = max(ended, fault.end)
             thread = threading.Thread(target=self._carry_out, args=(fault,), name=fault.kind, daemon=True)
             thread.start()
             threads.append(thread)
         for thread in threads:
             thread.join()
 
+    def _await_well(self) -> float:
+        """Seconds that passed until all faults had ended and the cluster was well, or the patience was over."""
+        began = time.monotonic()
+        while self._acting and time.monotonic() < began + self._storm_patience:
+            time.sleep(0.3)  # polls with a deadline
+        left = began + self._storm_patience - time.monotonic()
+        if left > 0:
+            self._world.await_well(left)
+        return time.monotonic() - began
+
     def _carry_out(self, fault: Planned) -> None:
         kind, trouble = KINDS[fault.kind], []
         with self._lock:
             self._under_way.add(fault)
+            self._acting.add(fault)
             beside = {one.kind for one in self._under_way} - {fault.kind}
         before = self._totals()
         from_begin = self._score.watch()
@@ -58,6 +82,7 @@ class Conductor:
                 time.sleep(fault.seconds)
         from_end = self._score.watch()
         with self._lock:
+            self._acting.discard(fault)
             beside |= {one.kind for one in self._under_way} - {fault.kind}
 
         def took() -> dict[str, int]:
@@ -110,6 +135,7 @@ class Run:
     session_seconds: float = 6.0
     settle_seconds: float | None = None  # after each fault; None: as its kind has it
     workload: str = "log"
+    storm_patience: float = 0.0  # seconds for which a storm waits until the cluster is well
     planted: str = ""  # modules of tests.planted, with commas
 
 
@@ -122,7 +148,8 @@ def run(folder: Path, plan: Run) -> list[str]:
         clients = workload.crowd(world.bootstrap, score, plan.rate)
         clients.start()
         try:
-            Conductor(world, score, report, plan.settle_seconds).carry_out(plan.planned)
+            conductor = Conductor(world, score, report, plan.settle_seconds, plan.storm_patience)
+            conductor.carry_out(plan.planned)
             world.heal()
             if problem := world.await_well(_WELL_SECONDS):
                 score.fail(f"{_WELL_SECONDS:.0f} s after everything was healed {problem}")

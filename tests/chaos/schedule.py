@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 _WARM_UP_SECONDS = 6.0
-_QUIET_SECONDS = (3.0, 9.0)
+BETWEEN_STORMS_SECONDS = 3.0  # at the least
+_QUIET_SECONDS = (BETWEEN_STORMS_SECONDS, 9.0)
 
 
 @dataclass(frozen=True)
