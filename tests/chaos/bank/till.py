@@ -40,6 +40,7 @@ class Till:
             "linger.ms": chance.choice((0, 5)),
             "reconnect.backoff.max.ms": 500,
             "retry.backoff.ms": 50,
+            "error_cb": self._on_error,  # without one, a fatal error is raised wherever an answer is served
             **more,
         }
         self._producer: Producer | None = Producer(settings)
@@ -141,6 +142,10 @@ class Till:
 
     def _abort(self) -> None:
         self._retry(lambda: self._running.abort_transaction(_ANSWER_SECONDS))
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            self._score.add(f"fatal {error.name()}")
 
     def _flush(self) -> None:
         self._running.flush(_ANSWER_SECONDS)
