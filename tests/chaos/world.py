@@ -25,6 +25,7 @@ _SETTINGS = {
     "group.initial.rebalance.delay.ms": "0",
     "offsets.topic.num.partitions": "4",
     "transaction.state.log.num.partitions": "4",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "2000",
     "cauce.compaction.bytes": "262144",
     "cauce.compaction.age.ms": "10000",
     "cauce.compaction.interval.ms": "3000",

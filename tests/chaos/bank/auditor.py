@@ -12,7 +12,7 @@ from tests.chaos.bank.entries import parse_entry
 from tests.chaos.bank.ledger import Books, audit
 from tests.chaos.bank.topics import BOOKS
 from tests.chaos.client_log import logged
-from tests.chaos.readers import consumer_of, count_jumped, polls_of, write_poll
+from tests.chaos.readers import consumer_of, count_jumped, note_reset, polls_of, write_poll
 from tests.chaos.score import Diary, Score
 from tests.checker.history import Operation, Partition
 
@@ -91,7 +91,7 @@ class _Reading:
             elif error.code() == KafkaError._PARTITION_EOF:
                 self._ended.add(place)
             elif error.code() == KafkaError._AUTO_OFFSET_RESET:
-                score.fail(f"an offset that was read before is out of range: {error.str()}")
+                note_reset(score, error)
         score.add("clock jumps seen", count_jumped(found))
         if found:
             write_poll(diary, polls_of(found), began)

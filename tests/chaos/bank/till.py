@@ -36,7 +36,7 @@ class Till:
         settings = {
             "bootstrap.servers": bootstrap,
             "transactional.id": transactional_id,
-            "transaction.timeout.ms": chance.choice((8_000, 20_000, 45_000)),
+            "transaction.timeout.ms": chance.choice((8_000, 15_000, 30_000)),
             "linger.ms": chance.choice((0, 5)),
             "reconnect.backoff.max.ms": 500,
             "retry.backoff.ms": 50,
