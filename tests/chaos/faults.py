@@ -85,7 +85,7 @@ def _join(world: World, planned: Planned) -> None:
 
 
 def _leave(world: World, planned: Planned) -> None:
-    world.guest.stop()
+    world.guest.leave()
 
 
 def _lose_disk(world: World, planned: Planned) -> None:

@@ -26,6 +26,7 @@ _INSIDE = Path(__file__).parent / "inside"
 _ROOT = Path(__file__).parents[2]
 _DISK_MIB = 768
 _RETRY_SECONDS = 0.5
+_UP_SECONDS = 90.0
 
 
 class NodeParty:
@@ -116,6 +117,16 @@ class NodeParty:
                 return self.process.stop() == 0
             except RuntimeError:  # it did not stop in time and was killed
                 return False
+
+    def leave(self, tries: int = 5) -> None:
+        """Stop for good: what could not be given back in time is given back by another start and stop."""
+        for _ in range(tries):
+            seen = len(self.process.output)
+            self.stop()
+            if "could not be given back in time" not in self.process.output[seen:]:
+                return
+            self.up()
+            self.await_up(_UP_SECONDS)
 
     def pause(self) -> bool:
         """SIGSTOP; whether there was something to stop."""

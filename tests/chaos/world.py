@@ -109,7 +109,7 @@ class World:
                 self.loop.call(proxy.heal())
         for node in self.nodes:
             node.up()
-        self.guest.stop()
+        self.guest.leave()
 
     def await_well(self, seconds: float) -> str | None:
         """Wait until every node is up and each tells a leader of every partition; what is missing then."""
