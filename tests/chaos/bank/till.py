@@ -122,6 +122,7 @@ class Till:
             else:
                 return False
         self.broken = True
+        self._running.poll(0)  # the last lines of its log
         return committed
 
     def _send(self, entry: Entry, transfer: Transfer) -> None:
