@@ -44,13 +44,13 @@ class Reader(threading.Thread):
 
     def run(self) -> None:
         """Until the run stops."""
-        consumer = consumer_of(self._brokers, f"not-used-{self.name}", **self._logged)
-        self._assign(consumer, dict.fromkeys(self._places, OFFSET_BEGINNING))
+        consumer = self._begin(dict.fromkeys(self._places, OFFSET_BEGINNING))
         turn = time.monotonic() + self._random.uniform(10, 40)
         while not self._score.read.is_set():
             if time.monotonic() > turn:
                 turn = time.monotonic() + self._random.uniform(10, 40)
-                self._assign(consumer, self._anywhere())
+                consumer.close()
+                consumer = self._begin(self._anywhere())
             polls = take(consumer, self._diary, self._score, self._next)
             self._score.add("clock jumps seen", count_jumped(polls))
         consumer.close()
@@ -60,12 +60,16 @@ class Reader(threading.Thread):
             return dict.fromkeys(self._places, OFFSET_BEGINNING)
         return {place: self._random.randint(0, self._next.get(place, 0)) for place in self._places}
 
-    def _assign(self, consumer: Consumer, starts: dict[Partition, int]) -> None:
+    def _begin(self, starts: dict[Partition, int]) -> Consumer:
+        """A consumer of its own for each beginning: one that is assigned a partition anew, while what it asked of it
+        before has no answer yet, may hand out both."""
+        consumer = consumer_of(self._brokers, f"not-used-{self.name}", **self._logged)
         now = time.monotonic()
         consumer.assign([TopicPartition(topic, number, offset) for (topic, number), offset in starts.items()])
         self._diary.write(
             Operation(self._diary.process, self._diary.next_index(), "assign", "ok", began=now, ended=now)
         )
+        return consumer
 
 
 class Member(threading.Thread):
