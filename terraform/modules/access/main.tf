@@ -19,7 +19,8 @@ resource "aws_service_discovery_private_dns_namespace" "this" {
 resource "aws_service_discovery_service" "slot" {
   for_each = var.slots
 
-  name = each.key
+  name         = each.key
+  namespace_id = aws_service_discovery_private_dns_namespace.this.id
 
   dns_config {
     namespace_id   = aws_service_discovery_private_dns_namespace.this.id
@@ -38,7 +39,8 @@ resource "aws_service_discovery_service" "slot" {
 
 # Compactors serve nobody; their name is for whoever collects metrics.
 resource "aws_service_discovery_service" "compactor" {
-  name = "compactor"
+  name         = "compactor"
+  namespace_id = aws_service_discovery_private_dns_namespace.this.id
 
   dns_config {
     namespace_id   = aws_service_discovery_private_dns_namespace.this.id
@@ -57,7 +59,8 @@ resource "aws_service_discovery_service" "compactor" {
 
 # The bootstrap name is the load balancer's, below the same wildcard certificate as the nodes'.
 resource "aws_service_discovery_service" "bootstrap" {
-  name = "bootstrap"
+  name         = "bootstrap"
+  namespace_id = aws_service_discovery_private_dns_namespace.this.id
 
   dns_config {
     namespace_id   = aws_service_discovery_private_dns_namespace.this.id

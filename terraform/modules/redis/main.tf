@@ -77,6 +77,7 @@ resource "aws_elasticache_parameter_group" "this" {
 
 resource "aws_elasticache_replication_group" "this" {
   # checkov:skip=CKV_AWS_191:a key of one's own is a choice, kms_key_arn
+  # checkov:skip=CKV2_AWS_50:failover comes with replicas, and how many is a choice
   count = local.elasticache ? 1 : 0
 
   replication_group_id = var.name

@@ -71,7 +71,7 @@ locals {
   watched = {
     for role in ["ingest", "reader"] : role => slice(
       sort([for name, slot in var.slots : name if slot.role == role && !slot.extra]),
-      0, min(9, length([for slot in values(var.slots) : 1 if slot.role == role && !slot.extra]))
+      0, min(9, length([for slot in values(var.slots) : slot if slot.role == role && !slot.extra]))
     )
   }
 }
