@@ -1,11 +1,14 @@
 """The Terraform code without terraform: it parses, the provider knows every argument, and it is described throughout."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infra.settings import variable
+from infra.settings_table import SETTINGS
 from tests.terraform.hcl import ROOT, Block, blocks, folders, named, unquote
 from tests.terraform.readme import tables_of
 from tests.terraform.schema import FILE, problems, used_types
@@ -99,3 +102,18 @@ def test_every_module_has_a_readme_with_its_variables_and_outputs(folder: Path) 
         pytest.skip("an example, or a part of its module: the README above tells of it")
 
     assert tables_of(folder) in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_nodes_are_told_settings_that_exist() -> None:
+    named_there = {name for file in (ROOT / "modules" / "service").rglob("*.tf") for name in re.findall(r"\bCAUCE_[A-Z_]+\b", file.read_text())}
+
+    assert named_there - {"CAUCE_"} - {variable(name) for name in SETTINGS} == set()
+    assert {"CAUCE_BUCKET", "CAUCE_REDIS", "CAUCE_ROLES", "CAUCE_ADVERTISED_LISTENERS", "CAUCE_NODE_ID"} <= named_there
+
+
+def test_a_setting_gets_the_variable_that_a_node_reads() -> None:
+    """The module derives it as `infra.settings.variable` does: CAUCE_, capitals, underscores, no leading cauce."""
+    rule = (ROOT / "modules" / "service" / "main.tf").read_text(encoding="utf-8")
+
+    assert 'CAUCE_${upper(replace(trimprefix(name, "cauce."), ".", "_"))}' in rule
+    assert [variable(name) for name in ("cauce.flush.bytes", "num.partitions")] == ["CAUCE_FLUSH_BYTES", "CAUCE_NUM_PARTITIONS"]

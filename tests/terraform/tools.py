@@ -101,3 +101,13 @@ def _without_aws() -> dict[str, str]:
     """No test may meet a real account by what happens to be in the environment."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TF_"))}
     return {**kept, "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.devnull}
+
+
+def venv_program(name: str, package: str) -> str:
+    """A program of a package in a venv of its own beside the tree, which is made when it is not there."""
+    folder = Path(__file__).resolve().parents[2] / f".venv-{name}"
+    program = folder / "bin" / name
+    if not program.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        subprocess.run([str(folder / "bin" / "pip"), "install", "-q", package], check=True)
+    return str(program)
