@@ -2,7 +2,7 @@
 
 mock_provider "aws" {
   source          = "./tests/mocks"
-  override_during = plan # nothing is applied: what holds data could not be destroyed again
+  override_during = plan # the bucket is not applied: what holds data could not be destroyed again
 }
 
 variables {

@@ -2,7 +2,7 @@
 
 mock_provider "aws" {
   source          = "./tests/mocks"
-  override_during = plan # nothing is applied: what holds data could not be destroyed again
+  override_during = plan # the bucket is not applied: what holds data could not be destroyed again
 }
 
 run "bucket" {
@@ -34,39 +34,6 @@ run "bucket" {
   assert {
     condition     = alltrue([aws_s3_bucket_public_access_block.this.block_public_acls, aws_s3_bucket_public_access_block.this.block_public_policy, aws_s3_bucket_public_access_block.this.ignore_public_acls, aws_s3_bucket_public_access_block.this.restrict_public_buckets])
     error_message = "Nothing of it is public."
-  }
-}
-
-run "redis" {
-  command = plan
-
-  module {
-    source = "./modules/redis"
-  }
-
-  variables {
-    name                     = "cauce"
-    vpc_id                   = "vpc-mocked"
-    subnet_ids               = ["subnet-a", "subnet-b"]
-    client_security_group_id = "sg-mocked"
-    replicas                 = 2
-  }
-
-  assert {
-    condition     = aws_elasticache_replication_group.this[0].multi_az_enabled && aws_elasticache_replication_group.this[0].automatic_failover_enabled && aws_elasticache_replication_group.this[0].num_cache_clusters == 3
-    error_message = "It fails over to another zone."
-  }
-  assert {
-    condition     = aws_elasticache_replication_group.this[0].transit_encryption_enabled && aws_elasticache_replication_group.this[0].transit_encryption_mode == "required" && aws_elasticache_replication_group.this[0].at_rest_encryption_enabled
-    error_message = "It is encrypted on the wire and on disk."
-  }
-  assert {
-    condition     = one(aws_elasticache_parameter_group.this[0].parameter).value == "noeviction"
-    error_message = "It refuses rather than forgets."
-  }
-  assert {
-    condition     = startswith(nonsensitive(aws_secretsmanager_secret_version.url.secret_string), "rediss://:MadeByTheMockMadeByTheMock@")
-    error_message = "Nodes are told a URL with TLS and the password."
   }
 }
 

@@ -69,7 +69,7 @@ def named(folder: Path, kind: str) -> dict[str, Mapping[str, Any]]:
 
 
 def arguments(body: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What a block sets: arguments and nested blocks (also dynamic ones, as lists of contents), without Terraform's own."""
+    """What a block sets: arguments and nested blocks (of dynamic ones the contents), without Terraform's own."""
     for name, value in _items(body):
         if name in _META:
             continue

@@ -24,7 +24,13 @@ _PRODUCT = ("cauce", "infra", "ingest", "reader", "compactor")
 _POLICIES = ROOT / "modules" / "service" / "policies"
 
 BUCKET = "arn:aws:s3:::bucket"
-_WORDS = {"bucket": BUCKET, "objects": f"{BUCKET}/", "prefix": "", "catalog": "arn:aws:glue:region:account", "database": "cauce"}
+_WORDS = {
+    "bucket": BUCKET,
+    "objects": f"{BUCKET}/",
+    "prefix": "",
+    "catalog": "arn:aws:glue:region:account",
+    "database": "cauce",
+}
 
 # What IAM asks for, where it has another name than the operation.
 _ACTIONS = {
@@ -70,8 +76,17 @@ def allows(name: str, action: str, key: str) -> bool:
 
 def called(rooms: Sequence[str] = _PRODUCT) -> set[Call]:
     """Operations that the code calls by itself."""
-    trees = [ast.parse(file.read_text(encoding="utf-8"), str(file)) for room in rooms for file in sorted((_REPOSITORY / room).rglob("*.py"))]
-    names = {node.func.attr for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)}
+    trees = [
+        ast.parse(file.read_text(encoding="utf-8"), str(file))
+        for room in rooms
+        for file in sorted((_REPOSITORY / room).rglob("*.py"))
+    ]
+    names = {
+        node.func.attr
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
     return {
         Call(service, operation)
         for service in sorted({service for tree in trees for service in _services(tree)})
@@ -115,13 +130,21 @@ def called_through_pyiceberg() -> set[Call]:
 def gives_every_table_its_location() -> bool:
     """Whether every table is created with a location, so that the catalog need not look for one."""
     tree = ast.parse((_REPOSITORY / "compactor" / "table_catalog.py").read_text(encoding="utf-8"))
-    made = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".create_table")]
+    made = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".create_table")
+    ]
     return bool(made) and all("location" in {keyword.arg for keyword in call.keywords} for call in made)
 
 
 def _services(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("create_client", "client", "resource"):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in ("create_client", "client", "resource")
+        ):
             for argument in node.args[:1]:
                 if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
                     yield argument.value

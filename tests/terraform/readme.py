@@ -15,7 +15,10 @@ BEGIN, END = "<!-- made by python -m tests.terraform.readme -->", "<!-- end -->"
 
 def tables_of(folder: Path) -> str:
     """Both tables, between their marks."""
-    variables = [f"| `{name}` | {_type(body)} | {_default(body)} | {_text(body)} |" for name, body in named(folder, "variable").items()]
+    variables = [
+        f"| `{name}` | {_type(body)} | {_default(body)} | {_text(body)} |"
+        for name, body in named(folder, "variable").items()
+    ]
     outputs = [f"| `{name}` | {_text(body)} |" for name, body in named(folder, "output").items()]
     return "\n".join(
         [

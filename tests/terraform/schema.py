@@ -1,5 +1,5 @@
 """The provider's schema, pruned to the resources that the modules use: enough to find a wrong or missing argument
-without the provider. `python -m tests.terraform.schema` makes `schema.json` anew, where terraform and the provider are."""
+without the provider. `python -m tests.terraform.schema` makes `schema.json` anew, where both are to be had."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Every metric that a dashboard, an alert or an alarm names is one that a node exports, and every alert has a runbook."""
+"""Every metric that a dashboard, an alert or an alarm names is exported by a node; every alert has a runbook."""
 
 import json
 import re
@@ -9,6 +9,7 @@ import yaml
 
 from cauce.compactor_metrics import CompactorMetrics
 from infra.metrics import Metrics
+from tests.terraform.cost import table
 from tests.terraform.hcl import ROOT
 
 _DOCS = ROOT.parent / "docs"
@@ -44,7 +45,9 @@ def _named_in(*files: Path) -> set[str]:
 
 
 def test_the_dashboard_and_the_alerts_name_metrics_that_exist() -> None:
-    named = _named_in(_DOCS / "monitoring" / "grafana.json", _DOCS / "monitoring" / "alerts.yaml", _DOCS / "runbooks.md")
+    named = _named_in(
+        _DOCS / "monitoring" / "grafana.json", _DOCS / "monitoring" / "alerts.yaml", _DOCS / "runbooks.md"
+    )
 
     assert len(named) > 30
     assert named - _exported() == set()
@@ -53,7 +56,11 @@ def test_the_dashboard_and_the_alerts_name_metrics_that_exist() -> None:
 def test_the_dashboard_shows_every_metric() -> None:
     dashboard = _named_in(_DOCS / "monitoring" / "grafana.json")
     shown = {re.sub(r"_(bucket|count|sum)$", "", name) for name in dashboard}
-    hidden = {"cauce_compaction_last_run_timestamp_seconds", "cauce_compaction_records_total", "cauce_compaction_seconds_total"}
+    hidden = {
+        "cauce_compaction_last_run_timestamp_seconds",
+        "cauce_compaction_records_total",
+        "cauce_compaction_seconds_total",
+    }
     hidden |= {"cauce_compaction_bytes_first_written_total", "cauce_compaction_unreadable_batches_total"}
 
     assert {name for name in _exported() if not re.search(r"_(bucket|count|sum)$", name)} - shown == hidden
@@ -87,3 +94,7 @@ def test_the_dashboard_is_whole() -> None:
 
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
     assert [panel["title"] for panel in panels if not panel["targets"]] == []
+
+
+def test_the_cost_table_is_what_the_arithmetic_gives() -> None:
+    assert table() in (_DOCS / "cost.md").read_text(encoding="utf-8")

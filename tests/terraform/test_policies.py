@@ -3,7 +3,16 @@
 import pytest
 
 from tests.terraform.hcl import ROOT
-from tests.terraform.policies import ROLES, allows, called, called_through_pyiceberg, gives_every_table_its_location, granted, statements, words_of
+from tests.terraform.policies import (
+    ROLES,
+    allows,
+    called,
+    called_through_pyiceberg,
+    gives_every_table_its_location,
+    granted,
+    statements,
+    words_of,
+)
 
 _IAM = (ROOT / "modules" / "service" / "iam.tf").read_text(encoding="utf-8")
 
@@ -53,7 +62,9 @@ def test_no_policy_has_a_wildcard_for_actions_or_buckets(role: str) -> None:
     assert [action for action in granted(role) if "*" in action] == []
     for statement in statements(role):
         resources = statement["Resource"]
-        assert all(one.startswith("arn:aws:s3:::bucket") for one in ([resources] if isinstance(resources, str) else resources))
+        assert all(
+            one.startswith("arn:aws:s3:::bucket") for one in ([resources] if isinstance(resources, str) else resources)
+        )
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,10 @@ variable "listeners" {
 variable "port" {
   description = "Port of clients inside the VPC."
   type        = number
+  validation {
+    condition     = var.port >= 1024 && var.port <= 65535
+    error_message = "The port is from 1024 to 65535."
+  }
 }
 
 variable "roles" {
