@@ -139,12 +139,9 @@ def gives_every_table_its_location() -> bool:
 
 
 def _services(tree: ast.AST) -> Iterator[str]:
+    """Services that clients are made for: `create_client("s3")`, `.client("s3")`, `client("s3")`."""
     for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and node.func.attr in ("create_client", "client", "resource")
-        ):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("create_client", "client"):
             for argument in node.args[:1]:
                 if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
                     yield argument.value

@@ -134,4 +134,6 @@ def test_a_role_may_do_what_it_does(role: str, asked: set[tuple[str, str, str]])
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_does_what_it_may(role: str, asked: set[tuple[str, str, str]]) -> None:
-    assert {action for signer, action, _ in asked if signer == role} == granted(role)
+    of_s3 = {action for action in granted(role) if action.startswith("s3:")}
+
+    assert {action for signer, action, _ in asked if signer == role} == of_s3
