@@ -2,14 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 
+from cauce.access.access import Access
+from cauce.api.alter_client_quotas import AlterClientQuotasHandler
 from cauce.api.alter_configs import AlterConfigsHandler
 from cauce.api.alter_partition_reassignments import AlterPartitionReassignmentsHandler
 from cauce.api.alter_user_scram_credentials import AlterUserScramCredentialsHandler
 from cauce.api.api_versions import ApiVersionsHandler
 from cauce.api.config_entries import DEFAULT_SOURCE, STATIC_SOURCE, ConfigRow
+from cauce.api.create_acls import CreateAclsHandler
 from cauce.api.create_partitions import CreatePartitionsHandler
 from cauce.api.create_topics import CreateTopicsHandler
+from cauce.api.delete_acls import DeleteAclsHandler
 from cauce.api.delete_topics import DeleteTopicsHandler
+from cauce.api.describe_acls import DescribeAclsHandler
+from cauce.api.describe_client_quotas import DescribeClientQuotasHandler
 from cauce.api.describe_cluster import DescribeClusterHandler
 from cauce.api.describe_configs import DescribeConfigsHandler
 from cauce.api.describe_log_dirs import DescribeLogDirsHandler
@@ -87,7 +93,8 @@ def ingest_registry(parts: IngestParts) -> Registry:
             *_group_handlers(parts),
             *_transaction_handlers(parts),
             *_read_handlers(parts),
-        ]
+        ],
+        parts.shared.access,
     )
 
 
@@ -105,12 +112,13 @@ def reader_registry(parts: ReaderParts) -> Registry:
             _fetch_handler(shared, fetcher),
             ListOffsetsHandler(state, parts.led, OffsetLookup(shared.catch_up)),
             OffsetForLeaderEpochHandler(state, parts.led),
-        ]
+        ],
+        shared.access,
     )
 
 
-def _registry(handlers: Sequence[Handler]) -> Registry:
-    registry = Registry(handlers)
+def _registry(handlers: Sequence[Handler], access: Access | None) -> Registry:
+    registry = Registry(handlers if access is None else map(access.guard, handlers))
     registry.add(ApiVersionsHandler(registry))
     return registry
 
@@ -156,8 +164,18 @@ def _cluster_handlers(shared: SharedParts, led: TailSource, transactional_ids: T
     yield ElectLeadersHandler(state)
     yield AlterPartitionReassignmentsHandler(state)
     yield ListPartitionReassignmentsHandler()
+    yield from _security_handlers(shared)
     yield FindCoordinatorHandler(state, topics.ensure)
     yield InitProducerIdHandler(shared.producer_ids, transactional_ids)
+
+
+def _security_handlers(shared: SharedParts) -> Iterator[Handler]:
+    acls = None if shared.access is None else shared.acl_admin
+    yield DescribeAclsHandler(acls)
+    yield CreateAclsHandler(acls)
+    yield DeleteAclsHandler(acls)
+    yield DescribeClientQuotasHandler(shared.quota_admin)
+    yield AlterClientQuotasHandler(shared.quota_admin)
 
 
 def _write_handlers(parts: IngestParts) -> Iterator[Handler]:
@@ -216,4 +234,5 @@ def _fetch_handler(shared: SharedParts, fetcher: Fetcher, referrals: Referrals |
         clock=shared.clock,
         observer=shared.read_metrics,
         referrals=referrals,
+        may_fetch=None if shared.access is None else shared.access.may_fetch,
     )

@@ -10,19 +10,30 @@ from infra.security.users import Users
 from infra.settings import Settings
 from infra.wire.handler import Registry
 from infra.wire.server import Listener, Server
+from infra.wire.throttle import RequestThrottle
 
 
 class Listeners:
     """All listeners of one node."""
 
-    def __init__(self, settings: Settings, registry: Registry, metrics: Metrics, users: Users, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        metrics: Metrics,
+        users: Users,
+        clock: Clock,
+        throttle: RequestThrottle,
+    ) -> None:
         """Raises `BadStart` when a listener's certificates cannot be used."""
         self._settings = settings
         self._listeners = [
             Listener(name=name, host=host, port=port, access=listener_access(settings, name, users))
             for name, host, port in settings.listeners
         ]
-        self.server = Server(registry, self._listeners, settings.wire_limits, clock, observer=WireMetrics(metrics))
+        self.server = Server(
+            registry, self._listeners, settings.wire_limits, clock, observer=WireMetrics(metrics), throttle=throttle
+        )
 
     async def bind(self) -> dict[str, str]:
         """Take the addresses; listener name → "host:port" as clients are told. Raises `BadStart`."""

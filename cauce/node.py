@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
 
+from cauce.client_throttle import ClientThrottle
 from cauce.compactor_metrics import CompactorMetrics
 from cauce.compactor_process import CompactorProcess
 from cauce.data_folder import DataFolder
@@ -116,7 +117,8 @@ class Node:
         listeners = None
         if self._roles & {"ingest", "reader"}:
             users = Users(lambda: state.settings(SCRAM_USERS), settings.own_users)
-            listeners = Listeners(settings, self._registry, self._metrics, users, self._clock)
+            throttle = ClientThrottle(state, self._clock)
+            listeners = Listeners(settings, self._registry, self._metrics, users, self._clock, throttle)
             self.endpoints = await listeners.bind()
         await self._serve(store, view, state, listeners)
 

@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 
+from cauce.access.access import access_of
+from cauce.acl_admin import AclAdmin
 from cauce.current_session import CurrentSession
 from cauce.node_metrics import ReadMetrics
+from cauce.quota_admin import QuotaAdmin
 from cauce.topic_admin import TopicAdmin
 from infra.clock import Clock
 from infra.cluster.manifest import ManifestLedger
@@ -12,6 +15,8 @@ from infra.cluster.settings import BrokerConfigLedger, SettingsLedger
 from infra.cluster.state import ClusterState, Topic
 from infra.cluster.topics import TopicLedger
 from infra.metrics import Metrics
+from infra.security.acl_ledger import AclLedger
+from infra.security.quota_ledger import QuotaLedger
 from infra.security.user_admin import UserAdmin
 from infra.security.users import SCRAM_USERS
 from infra.settings import Settings
@@ -47,6 +52,9 @@ class SharedParts:
         self.read_metrics = ReadMetrics(metrics)
         self.topic_ledger = TopicLedger(store, view, clock)
         self.broker_configs = BrokerConfigLedger(store, view)
+        self.access = access_of(state, settings, clock)
+        self.acl_admin = AclAdmin(state, AclLedger(store, view))
+        self.quota_admin = QuotaAdmin(state, QuotaLedger(store, view))
         self.user_admin = UserAdmin(SettingsLedger(SCRAM_USERS, store, view))
         self.manifest_ledger = ManifestLedger(store)
         self.producer_ids = ProducerIds(store, lambda: self.session.session)

@@ -30,6 +30,16 @@ class TextFormatter(logging.Formatter):
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
+def set_up_audit_log(logger: str) -> None:
+    """Send what a logger says to stderr as it is, one line each, whatever the level and form of the other logs."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    audit = logging.getLogger(logger)
+    audit.handlers[:] = [handler]
+    audit.setLevel(logging.INFO)
+    audit.propagate = False
+
+
 def set_up_logging(level: str, form: str) -> None:
     """Send everything at `level` or above to stderr, as `text` or `json`."""
     handler = logging.StreamHandler(sys.stderr)

@@ -120,6 +120,13 @@ class Settings:
         parsed = (parse_listener(text) for text in self.values["advertised.listeners"])
         return {address.name: address for address in parsed}
 
+    @property
+    def super_users(self) -> frozenset[str]:
+        """Principals that may do everything: the nodes' own user is one of them."""
+        given = _principals(self.values["super.users"])
+        nodes = [f"User:{self.values['cauce.inter.broker.user']}"] if self.values["cauce.inter.broker.password"] else []
+        return frozenset([*given, *nodes])
+
     def flush_interval_ms(self, durability: Durability) -> int:
         """How old the oldest unflushed batch may get."""
         given: int = self.values["cauce.flush.interval.ms"]
@@ -208,6 +215,18 @@ def _check_form(name: str, value: Any) -> None:
         parse_users(value)
     elif name == "cauce.table.catalog":
         catalog_properties(value)
+    elif name == "super.users":
+        _principals(value)
+
+
+def _principals(text: str) -> list[str]:
+    """Principals with semicolons between, as Kafka has it: names of certificates hold commas."""
+    found = [word.strip() for word in text.split(";") if word.strip()]
+    for word in found:
+        kind, colon, name = word.partition(":")
+        if not (kind and colon and name):
+            raise BadValue(f"holds {word!r}; write User:NAME, several with semicolons between")
+    return found
 
 
 def _provenance(

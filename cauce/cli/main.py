@@ -2,7 +2,7 @@
 
 import typer
 
-from cauce.cli import bucket, group, topic, transactions, user
+from cauce.cli import acl, bucket, group, quota, topic, transactions, user
 from cauce.cli.consume import consume
 from cauce.cli.doctor import doctor
 from cauce.cli.node import node
@@ -30,6 +30,8 @@ app.command()(doctor)
 app.add_typer(topic.app, name="topic")
 app.add_typer(group.app, name="group")
 app.add_typer(transactions.app, name="transactions")
+app.add_typer(acl.app, name="acl")
+app.add_typer(quota.app, name="quota")
 app.add_typer(user.app, name="user")
 app.add_typer(bucket.app, name="bucket")
 

@@ -29,13 +29,15 @@ def serve(flags: Mapping[str, str], file: Path | None, *, alone: bool) -> None:
     """Start the node, say where it listens, and stay until told to stop. `alone`: it may keep a Redis of its own."""
     from infra.aws_ecs import ecs_settings
     from infra.errors import BadStart
-    from infra.log import set_up_logging
+    from infra.log import set_up_audit_log, set_up_logging
+    from infra.security.audit import AUDIT_LOGGER
     from infra.settings import Settings, load_settings
 
     settings = load_settings(flags, file, found=None if alone else ecs_settings)
     if not alone and not settings["cauce.redis"]:
         raise BadStart("the nodes of a cluster share a Redis: give --redis redis://HOST:6379, or use `cauce up`")
     set_up_logging(settings["cauce.log.level"], settings["cauce.log.format"])
+    set_up_audit_log(AUDIT_LOGGER)
 
     gc.disable()  # what is imported stays for good: looking through it again and again is a sixth of a start
     from cauce.node import Node  # takes most of a second: not before the settings are known to be right

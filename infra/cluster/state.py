@@ -9,12 +9,12 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 from infra.clock import Clock
-from infra.cluster.records import NO_CONFIGS, SettingRecord, TopicRecord
+from infra.cluster.known_settings import KnownSettings
+from infra.cluster.records import NO_CONFIGS, TopicRecord
 from infra.errors import CauceError, Unavailable
 from infra.partition import Lease, PartitionId, SessionId
 from infra.view.port import FORMATS, LiveSession, View, ViewLost
@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5  # how often the view is asked when no hint comes
 LINGER_SECONDS = 10.0  # a node whose session is over has another one by then, if it lives
 BROKER_CONFIGS = "broker"  # kind of setting
-_NO_SETTINGS: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ class ClusterState:
         self._deleted: set[UUID] = set()
         self._topic_ids: dict[str, UUID] = {}
         self._versions: dict[UUID, int] = {}
-        self._settings: dict[str, dict[str, Mapping[str, str]]] = {}  # kind → name → values
+        self._settings = KnownSettings()
         self._nodes: tuple[LiveSession, ...] = ()
         self._vanished: dict[int, tuple[LiveSession, float]] = {}  # node id → who does not renew any more, until when
         self._live: frozenset[SessionId] = frozenset()
@@ -160,8 +159,8 @@ class ClusterState:
         return self.settings(BROKER_CONFIGS).get("", NO_CONFIGS)
 
     def settings(self, kind: str) -> Mapping[str, Mapping[str, str]]:
-        """Name → values of every setting of a kind. It is another object after each change, and the same until then."""
-        return self._settings.get(kind, _NO_SETTINGS)
+        """The settings of a kind: name → values. It is another object whenever one of them has changed."""
+        return self._settings.of(kind)
 
     # the view's incarnation
     @property
@@ -236,7 +235,7 @@ class ClusterState:
             self._view.manifests(),
         )
         self._take_topics(topics)
-        self._take_settings(settings)
+        self._settings.take(settings)
         self._take_nodes(nodes)
         self._live = frozenset(node.session for node in nodes)
         self._leaders = leaders
@@ -282,13 +281,6 @@ class ClusterState:
         topic = self._topics.pop(topic_id, None)
         if topic is not None and self._topic_ids.get(topic.name) == topic_id:
             del self._topic_ids[topic.name]
-
-    def _take_settings(self, told: Mapping[tuple[str, str], tuple[int, bytes]]) -> None:
-        settings: dict[str, dict[str, Mapping[str, str]]] = {}
-        for (kind, name), (_, body) in told.items():
-            values = SettingRecord.decode(body, f"setting {kind} {name!r} in the view").values
-            settings.setdefault(kind, {})[name] = values
-        self._settings = settings
 
     def _tell(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()

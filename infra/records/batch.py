@@ -120,6 +120,11 @@ def codec_of(batch: Buffer) -> int:
     return batch[CRC_START + 1] & CODEC_MASK
 
 
+def says_transactional(batch: Buffer) -> bool:
+    """Whether the first batch calls itself transactional; False for bytes that are too few for a batch."""
+    return len(batch) >= HEADER_BYTES and bool(_ATTRIBUTES.unpack_from(batch, CRC_START)[0] & TRANSACTIONAL)
+
+
 def split_batches(records: memoryview) -> list[tuple[BatchHeader, memoryview]]:
     """The record batches a producer sent for one partition, each checked, as views of the same memory.
 

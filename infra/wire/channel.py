@@ -12,6 +12,7 @@ from infra.errors import CauceError
 from infra.security.authentication import Authentication
 from infra.security.listener_access import ListenerAccess
 from infra.store.port import Buffer
+from infra.wire.brake import Brake
 from infra.wire.connection import Connection
 from infra.wire.exchange import API_KEY_FETCH, Exchange, RequestOpener
 from infra.wire.frame import FrameReceiver
@@ -33,6 +34,8 @@ class Channel(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._connection: Connection
         self._opener: RequestOpener
+        throttle = traffic.throttle
+        self._brake = None if throttle is None else Brake(throttle, traffic.clock, self._advance)
         self._receiver: FrameReceiver
         self._host = ""
         self._loop = asyncio.get_running_loop()
@@ -58,7 +61,7 @@ class Channel(asyncio.BufferedProtocol):
             transport.abort()
             return
         self._opener = opener = RequestOpener(traffic.registry, self._listener, self._host, number)
-        self._connection = Connection(opener, traffic.limits)
+        self._connection = self._connect(opener)
         if self._access is not None:
             self._begin_access(self._access, opener, transport)
         self._active_at = traffic.clock.monotonic()
@@ -74,6 +77,8 @@ class Channel(asyncio.BufferedProtocol):
             return
         self._transport = None
         self._connection.abandon()
+        if self._brake is not None:
+            self._brake.release()
         self._tell_traffic(partial_bytes=0)
         for task in self._given_up:  # only what changes nothing: the rest runs to its end
             task.cancel()
@@ -107,6 +112,8 @@ class Channel(asyncio.BufferedProtocol):
     def stop(self) -> None:
         """Read no more, answer what has arrived, then close."""
         self._connection.stop()
+        if self._brake is not None:
+            self._brake.release()
         self._advance()
 
     def abort(self) -> None:
@@ -148,6 +155,14 @@ class Channel(asyncio.BufferedProtocol):
         _log.info("closed the connection from %s: it did not authenticate in time", self._host)
         self._traffic.observer.on_authentication_failed()
         self.abort()
+
+    def _connect(self, opener: RequestOpener) -> Connection:
+        limits = self._traffic.limits
+        if self._brake is None:
+            return Connection(opener, limits)
+        connection = Connection(opener, limits, self._brake.charge)
+        self._brake.on(connection)
+        return connection
 
     def _advance(self) -> None:
         """Do what the connection now allows: send answers, start handlers, read on or not, close."""
@@ -227,7 +242,10 @@ class Channel(asyncio.BufferedProtocol):
         answer: list[Buffer] | None = None
         failed = True
         try:
-            message = await exchange.handler.handle(context, exchange.request)
+            if self._brake is None or not self._brake.active:
+                message = await exchange.handler.handle(context, exchange.request)
+            else:
+                message = await self._brake.handle(exchange)
             answer = None if message is None else exchange.frame_of(message)
             failed = False
         except CauceError as error:

@@ -7,7 +7,7 @@ socket, task or clock; `channel.py` carries out what it says.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from infra.limits import MAX_FETCHES_PER_CONNECTION, MAX_PENDING_ANSWER_BYTES, WireLimits
 from infra.store.port import Buffer
@@ -17,12 +17,18 @@ from infra.wire.exchange import API_KEY_FETCH, BadRequest, Exchange, RequestOpen
 class Connection:
     """State of one connection.
 
-    `closing`: no further bytes are wanted. `complaint`: what was wrong with the peer's bytes, if that is why.
+    `charge` is told of each exchange as it starts. `muted`: nothing is started or read until its owner says so, for
+    the client has asked too much. `closing`: no further bytes are wanted. `complaint`: what was wrong with the peer's
+    bytes, if that is why.
     """
 
-    def __init__(self, opener: RequestOpener, limits: WireLimits) -> None:
+    def __init__(
+        self, opener: RequestOpener, limits: WireLimits, charge: Callable[[Exchange], None] | None = None
+    ) -> None:
         self._opener = opener
         self._limits = limits
+        self._charge = charge
+        self.muted = False
         self._waiting: deque[tuple[memoryview, float]] = deque()  # frames not yet started, and when they came
         self._running: deque[Exchange] = deque()  # started, in order, answered or not
         self._fetches = 0  # unanswered ones among them
@@ -77,6 +83,8 @@ class Connection:
             self._fetches += exchange.api_key == API_KEY_FETCH
             self._authenticating = exchange.authenticates
             started.append(exchange)
+            if self._charge is not None:
+                self._charge(exchange)
         return started
 
     def complain(self, why: str) -> None:
@@ -132,6 +140,7 @@ class Connection:
         limits = self._limits
         return (
             self.writable
+            and not self.muted
             and not self._authenticating
             and len(self._running) < limits.max_requests_per_connection
             and (self._running_bytes < limits.max_bytes_per_connection or not self._running)

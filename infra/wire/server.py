@@ -17,6 +17,7 @@ from infra.wire.buffer_pool import BufferPool
 from infra.wire.channel import Channel
 from infra.wire.handler import Registry
 from infra.wire.observer import WireObserver
+from infra.wire.throttle import RequestThrottle
 from infra.wire.traffic import Traffic
 
 _log = logging.getLogger(__name__)
@@ -45,11 +46,14 @@ class Server:
         *,
         observer: WireObserver | None = None,
         pool: BufferPool | None = None,
+        throttle: RequestThrottle | None = None,
     ) -> None:
         self._listeners = tuple(listeners)
         self._limits = limits or WireLimits()
         self._clock = clock
-        self._traffic = Traffic(registry, self._limits, clock, observer or WireObserver(), pool or BufferPool())
+        self._traffic = Traffic(
+            registry, self._limits, clock, observer or WireObserver(), pool or BufferPool(), throttle
+        )
         self._channels: set[Channel] = set()
         self._servers: dict[str, list[asyncio.Server]] = {}  # listener name → what accepts for it
         self._started = False

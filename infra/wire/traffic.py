@@ -12,19 +12,27 @@ from infra.limits import RECEIVE_BUFFER_BYTES, WireLimits
 from infra.wire.buffer_pool import BufferPool
 from infra.wire.handler import Registry
 from infra.wire.observer import WireObserver
+from infra.wire.throttle import RequestThrottle
 
 
 class Traffic:
     """One per server. `receive_buffer` is shared: an event loop fills it for one connection and empties it at once."""
 
     def __init__(
-        self, registry: Registry, limits: WireLimits, clock: Clock, observer: WireObserver, pool: BufferPool
+        self,
+        registry: Registry,
+        limits: WireLimits,
+        clock: Clock,
+        observer: WireObserver,
+        pool: BufferPool,
+        throttle: RequestThrottle | None = None,
     ) -> None:
         self.registry = registry
         self.limits = limits
         self.clock = clock
         self.observer = observer
         self.pool = pool
+        self.throttle = throttle
         self.receive_buffer = memoryview(bytearray(RECEIVE_BUFFER_BYTES))
         self.tasks: set[asyncio.Task[None]] = set()  # handlers under way, also those whose connection is gone
         self._hosts: Counter[str] = Counter()

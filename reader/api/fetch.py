@@ -37,12 +37,15 @@ _FIRST_VERSION_WITH_LEADERS = 16
 _LED_ELSEWHERE = (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH)
 
 _Row = tuple[Key, Wanted]
+MayFetch = Callable[[RequestContext, bool], Callable[[str], bool]]
+"""Request and whether a replica asks → which topics it may read, by name."""
 
 
 class FetchHandler(Handler):
     """Answers Fetch for the partitions this node leads or follows.
 
-    `nodes` tells where the leaders of the others are reached, `referrals` whom a leader sends to a reader node.
+    `nodes` tells where the leaders of the others are reached, `referrals` whom a leader sends to a reader node,
+    `may_fetch` who may read what (None: all may read everything).
     """
 
     api_key: ClassVar[int] = message.API_KEY
@@ -59,6 +62,7 @@ class FetchHandler(Handler):
         clock: Clock = SYSTEM_CLOCK,
         observer: ReadObserver | None = None,
         referrals: Referrals | None = None,
+        may_fetch: MayFetch | None = None,
     ) -> None:
         self._topics = topics
         self._fetcher = fetcher
@@ -67,6 +71,7 @@ class FetchHandler(Handler):
         self._clock = clock
         self._observer = observer or ReadObserver()
         self._referrals = referrals
+        self._may_fetch = may_fetch
 
     async def handle(self, context: RequestContext, request: message.FetchRequest) -> message.FetchResponse:
         by_id = context.api_version >= _FIRST_VERSION_WITH_IDS
@@ -75,7 +80,8 @@ class FetchHandler(Handler):
         except Refused as refused:
             return message.FetchResponse(error_code=refused.code)
         rows = list(session.wanted.items()) if session else list(wanted_of(request, by_id))
-        fetches = [self._resolve(key, wanted) for key, wanted in rows]
+        may_read = None if self._may_fetch is None else self._may_fetch(context, _is_replica(request))
+        fetches = [self._resolve(key, wanted, may_read) for key, wanted in rows]
         limits = _limits_of(request)
         answers = await self._fetcher.fetch(fetches, limits, self._refer(context, request))
         if session and session.epoch != following_epoch(request.session_epoch):
@@ -100,7 +106,7 @@ class FetchHandler(Handler):
             return refer_nobody
         return self._referrals.of(context.connection_id, context.listener, request.rack_id)
 
-    def _resolve(self, key: Key, wanted: Wanted) -> PartitionFetch:
+    def _resolve(self, key: Key, wanted: Wanted, may_read: Callable[[str], bool] | None) -> PartitionFetch:
         name, partition = key
         topic = self._topic(name)
         refused = ErrorCode.NONE
@@ -109,6 +115,10 @@ class FetchHandler(Handler):
             refused = ErrorCode.UNKNOWN_TOPIC_ID if by_id else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         elif not 0 <= partition < topic.partitions:
             refused = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        if may_read is not None:  # the name of a topic that does not exist is asked about too, its id is not known
+            asked = name if isinstance(name, str) else topic.name if topic else None
+            if asked is not None and not may_read(asked):
+                refused = ErrorCode.TOPIC_AUTHORIZATION_FAILED
         return PartitionFetch(
             PartitionId(topic.topic_id if topic else _NO_TOPIC, partition),
             wanted.fetch_offset,
