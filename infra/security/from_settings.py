@@ -33,10 +33,17 @@ def node_security(settings: Settings) -> ClientSecurity | None:
     protocol = settings.protocol_of(listener)
     if protocol == "PLAINTEXT":
         return None
+    mechanism: str = settings["sasl.mechanism.inter.broker.protocol"]
+    enabled = settings.of_listener(listener, "sasl.enabled.mechanisms")
+    if protocol in _SASL and settings["cauce.inter.broker.password"] and mechanism not in enabled:
+        raise BadStart(
+            f"nodes reach one another by listener {listener} with {mechanism} (sasl.mechanism.inter.broker.protocol), "
+            f"and its sasl.enabled.mechanisms are {', '.join(enabled)}: add it there, or set one of them"
+        )
     properties = ClientProperties(
         protocol=protocol,
         tls=tls_settings(settings, listener) if protocol in _TLS else None,
-        mechanism=settings["sasl.mechanism.inter.broker.protocol"] if protocol in _SASL else "",
+        mechanism=mechanism if protocol in _SASL else "",
         user=settings["cauce.inter.broker.user"],
         password=settings["cauce.inter.broker.password"],
     )

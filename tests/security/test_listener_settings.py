@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
+from infra.errors import BadStart
+from infra.security.from_settings import node_security
 from infra.settings import load_settings
 
 
@@ -21,3 +25,14 @@ def test_a_listener_has_its_own_or_those_of_all(tmp_path: Path) -> None:
     assert (settings.inter_broker_listener, settings.protocol_of("OUT")) == ("SSL", "SASL_SSL")
     underscored = {"CAUCE_LISTENER_NAME_IN_SIDE_SSL_CLIENT_AUTH": "required"}
     assert load_settings(flags, None, underscored).of_listener("IN_SIDE", "ssl.client.auth") == "required"
+
+
+def test_nodes_need_a_mechanism_that_their_listener_has() -> None:
+    flags = {
+        "listeners": "SASL_PLAINTEXT://127.0.0.1:1",
+        "sasl.enabled.mechanisms": "PLAIN",
+        "cauce.inter.broker.password": "between-us",
+    }
+    with pytest.raises(BadStart, match=r"SCRAM-SHA-512.*PLAIN: add it there"):
+        node_security(load_settings(flags, None, {}))
+    assert node_security(load_settings({**flags, "sasl.mechanism.inter.broker.protocol": "PLAIN"}, None, {}))
