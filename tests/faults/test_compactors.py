@@ -65,6 +65,7 @@ def _race(loop: ProxyLoop, doors: Sequence[Gate], url: str, first: int) -> None:
         assert won == [first], [door.answers for door in doors]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_two_compactors_commit_one_partition(seaweed_server: S3Server) -> None:
     with (

@@ -40,6 +40,7 @@ def _properties(folder: Path, user: str) -> str:
     return str(file)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(500)
 def test_java_is_let_in_or_refused_by_rules(tmp_path: Path) -> None:
     try:

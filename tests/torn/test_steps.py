@@ -14,6 +14,7 @@ def cluster() -> Iterator[Held]:
         yield held
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("step", "fault"),

@@ -13,6 +13,7 @@ from tests.wire.confluent_client import ConfluentClient
 _CASES = ("produce_idempotent", "consume_deleted_records", "group_resumes", "admin_add_partitions", "admin_nodes")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_two_nodes_are_upgraded_one_after_the_other(tmp_path: Path) -> None:
     try:

@@ -46,6 +46,9 @@ class Place:
 _PLACES = [Place("object", 1), Place("wal", 3), Place("object", 3)]
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module", params=_PLACES, ids=str)
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, str]]:
     """A place and its bootstrap."""
