@@ -18,10 +18,12 @@ from infra.object_key import BatchSegmentKey
 from infra.partition import SessionId
 from infra.ports import SessionGuard
 from infra.segment.extent import FlushedExtent
+from infra.segment.holders import Holders, carries_holders
 from infra.store.port import Buffer, ObjectStore
 from ingest.acks import complete_all
 from ingest.backoff import until_available
 from ingest.flush_plan import FlushPolicy, FlushSchedule
+from ingest.last_holders import LastHolders
 from ingest.observer import IngestObserver
 from ingest.partition_log import FlushPart, PartitionLog
 from ingest.publish import Publisher
@@ -38,8 +40,8 @@ class BuiltSegment(Protocol):
     def flushed(self) -> Sequence[FlushedExtent]: ...
 
 
-Build = Callable[[str, SessionId, Sequence[FlushPart]], BuiltSegment]
-"""Builds the segment of a key. Called on a thread."""
+Build = Callable[[str, SessionId, Sequence[FlushPart], Holders | None], BuiltSegment]
+"""Builds the segment of a key, which tells of holders when it is given any. Called on a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class _Flight:
     guard: SessionGuard
     key: str
     parts: Sequence[FlushPart]
+    holders: Holders | None
     before: "asyncio.Future[bool] | None"  # the flight to publish after; True when it did
     published: "asyncio.Future[bool]"
 
@@ -86,6 +89,7 @@ class Flusher:
         self._changed = asyncio.Event()
         self._flights: dict[asyncio.Task[None], _Flight] = {}
         self._sequences: dict[SessionId, int] = {}
+        self._holders = LastHolders(0)  # of the session of the last flight
         self._last: tuple[SessionId, asyncio.Future[bool]] | None = None
         self._task: asyncio.Task[None] | None = None
         self._threads = ThreadPoolExecutor(1, "flush")
@@ -150,13 +154,17 @@ class Flusher:
         sequence = self._sequences.get(session, 0)
         self._sequences[session] = sequence + 1
         before = self._last[1] if self._last is not None and self._last[0] == session else None
+        if before is None:
+            self._holders = LastHolders(sequence)
         flight = _Flight(
             guard,
             BatchSegmentKey(session, sequence).key,
             parts,
+            self._holders.holders() if carries_holders(sequence) else None,
             before,
             asyncio.get_running_loop().create_future(),
         )
+        self._holders.note(sequence, [(one.log.partition, one.log.leader_epoch, one.last_offset) for one in parts])
         self._last = (session, flight.published)
         task = asyncio.create_task(self._fly(flight), name=f"flush {flight.key}")
         self._flights[task] = flight
@@ -182,7 +190,9 @@ class Flusher:
         """The order that must not change: object, fence, predecessor, publish, acknowledge."""
         started = self._clock.monotonic()
         loop = asyncio.get_running_loop()
-        built = await loop.run_in_executor(self._threads, self._build, flight.key, flight.session, flight.parts)
+        built = await loop.run_in_executor(
+            self._threads, self._build, flight.key, flight.session, flight.parts, flight.holders
+        )
         await until_available(
             self._clock, f"the PUT of {flight.key}", lambda: self._store.create(flight.key, built.body)
         )

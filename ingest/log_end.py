@@ -1,32 +1,31 @@
 """Where a log ends and what it holds, read from the bucket once its last session is over.
 
 The end is the greatest of the last epoch's start, the log start offset and the end of the record segments, continued
-by the last epoch's own extents in its session's segments. What the view knows only makes the listings shorter: where
-it has forgotten something below, the bucket is read instead. Whoever calls has made sure of the fence.
+by the last epoch's own extents in its session's segments. What the view knows only spares reading it again: where it
+has forgotten something below, the bucket is read instead. Whoever calls has made sure of the fence.
 """
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 from infra.all_of import all_of
 from infra.cluster.extent_chain import ChainedLog, chain_log, is_chain
 from infra.cluster.lease_objects import last_manifests
 from infra.cluster.manifest import Manifest, ManifestLedger
-from infra.errors import Corrupt, NotFound
-from infra.object_key import batches_of_session
+from infra.object_key import FIRST_RETURNED, BatchSegmentKey, batches_of_session, parse_key
 from infra.partition import PartitionId, SessionId
-from infra.segment.extent import FlushedExtent
+from infra.segment.extent import Extent, FlushedExtent
+from infra.segment.footer import read_extents
 from infra.store.port import ObjectStore
-from infra.view.bucket_log import NOTHING, BucketLogs, ReadExtents
+from infra.view.bucket_log import NOTHING, BucketLogs
 from infra.view.port import PublishedPartition, View
 from ingest.claims import Predecessor
+from ingest.footer_walk import SoughtEpoch
+from ingest.requests import Requests
+from ingest.session_extents import SessionExtents
 
 _log = logging.getLogger(__name__)
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +35,6 @@ class AdoptedLog:
     log: ChainedLog
     manifest: Manifest
     published: PublishedPartition | None = None  # as the view has it; None when it must be told
-
-
-class Requests:
-    """Bounds how many requests one takeover has in the air; damage costs one partition, not the takeover."""
-
-    def __init__(self, at_once: int) -> None:
-        self._gate = asyncio.Semaphore(at_once)
-
-    async def one(self, request: Callable[..., Awaitable[Answer]], *of: Any) -> Answer:
-        """The answer of one request."""
-        async with self._gate:
-            return await request(*of)
-
-    async def whole(self, what: object, request: Awaitable[Answer]) -> Answer | None:
-        """The answer, or None, and an error in the log, when an object that `what` needs is damaged."""
-        try:
-            return await request
-        except (Corrupt, NotFound) as error:
-            _log.error("%s cannot be led: %s", what, error)
-            return None
 
 
 @dataclass(slots=True)
@@ -75,11 +54,26 @@ class _Reading:
         return end >= self.before.record.start_offset and is_chain(known, self.manifest.floor, end)
 
     @property
-    def last_known_segment(self) -> str:
-        """Of the last epoch, in its session's listing; "" when all of the listing is needed."""
-        prefix, epoch = batches_of_session(self.before.session), self.before.leader_epoch
-        extents = [one for one in self.published.extents if one.leader_epoch == epoch]
-        return max((one.segment for one in extents if one.segment.startswith(prefix)), default="")
+    def sought(self) -> SoughtEpoch:
+        """What is to be found in the session's segments."""
+        epoch = self.before.leader_epoch
+        return SoughtEpoch(
+            epoch,
+            known_upto=max(self.published.end_offset, self.manifest.producers_upto),
+            known_sequence=self._newest(one for one in self.published.extents if one.leader_epoch == epoch),
+        )
+
+    @property
+    def newest_known(self) -> int:
+        """Of the session's flushes that the view knows of this partition, at any epoch; -1 for none."""
+        return self._newest(self.published.extents)
+
+    def _newest(self, extents: Iterable[Extent]) -> int:
+        session = self.before.session
+        first, end = batches_of_session(session), BatchSegmentKey(session, FIRST_RETURNED).key
+        newest = max((one.segment for one in extents if first <= one.segment < end), default=None)
+        key = None if newest is None else parse_key(newest)
+        return key.sequence if isinstance(key, BatchSegmentKey) else -1
 
     def adopt(self, found: Sequence[FlushedExtent]) -> AdoptedLog:
         """The log, by the view's extents and those found in the bucket."""
@@ -100,11 +94,11 @@ class _Reading:
 class LogEnds:
     """Reads logs for one takeover after another. Keeps nothing."""
 
-    def __init__(self, store: ObjectStore, view: View, read_extents: ReadExtents, requests: Requests) -> None:
+    def __init__(self, store: ObjectStore, view: View, requests: Requests) -> None:
         self._store = store
         self._view = view
-        self._read_extents = read_extents
         self._requests = requests
+        self._session_extents = SessionExtents(store, requests)
 
     async def read(self, befores: Sequence[Predecessor]) -> dict[PartitionId, AdoptedLog]:
         """The logs of these partitions; one that needs a damaged object is left out."""
@@ -163,7 +157,7 @@ class LogEnds:
             return
         _log.warning("the view has forgotten extents of %d partitions: reading the bucket", len(behind))
         topics = {reading.before.partition.topic_id for reading in behind}
-        reader = BucketLogs(self._store, self._read_extents)
+        reader = BucketLogs(self._store, read_extents)
         whole = await self._requests.whole("what the view has forgotten", reader.read_all(topics))
         if whole is None:
             readings[:] = [reading for reading in readings if reading.consistent]
@@ -176,20 +170,7 @@ class LogEnds:
     async def _extents(
         self, session: SessionId, readings: Sequence[_Reading]
     ) -> Mapping[PartitionId, list[FlushedExtent]]:
-        """What a session's segments hold at the last epochs of these partitions."""
-        epochs = {reading.before.partition: reading.before.leader_epoch for reading in readings}
-        start_after = min(reading.last_known_segment for reading in readings)
-        listing = self._store.list(batches_of_session(session), start_after=start_after)
-        keys = [info.key async for info in listing]
-        found: dict[PartitionId, list[FlushedExtent]] = {}
-        for flushed in await all_of([self._requests.one(self._footer, key) for key in keys]):
-            for one in flushed:
-                if epochs.get(one.extent.partition) == one.extent.leader_epoch:
-                    found.setdefault(one.extent.partition, []).append(one)
-        return found
-
-    async def _footer(self, key: str) -> Sequence[FlushedExtent]:
-        try:
-            return await self._read_extents(self._store, key)
-        except NotFound:  # garbage by now: nothing that is needed is ever deleted
-            return ()
+        """What a session's segments hold at the last epochs of these partitions, beyond what is known."""
+        sought = {reading.before.partition: reading.sought for reading in readings}
+        hint = max(reading.newest_known for reading in readings)
+        return await self._session_extents.read(session, sought, hint)

@@ -59,6 +59,11 @@ class FlushPart:
     size: int  # bytes of the batches
     aborted: tuple[AbortedTransaction, ...] = ()  # whose markers are among the batches
 
+    @property
+    def last_offset(self) -> int:
+        """Of the last batch."""
+        return self.batches[-1].header.last_offset
+
 
 class PartitionLog:
     """Implements `infra.ports.LogReader` for readers; `Leaders` and the flush drive the rest."""

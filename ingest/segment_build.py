@@ -5,6 +5,7 @@ from functools import partial
 
 from infra.partition import SessionId
 from infra.segment.batch_segment import BuiltSegment, SegmentPart, build_batch_segment
+from infra.segment.holders import Holders
 from ingest.flush import Build
 from ingest.partition_log import FlushPart
 
@@ -14,7 +15,9 @@ def segment_builder(cluster_id: str) -> Build:
     return partial(_build, cluster_id)
 
 
-def _build(cluster_id: str, key: str, session: SessionId, parts: Sequence[FlushPart]) -> BuiltSegment:
+def _build(
+    cluster_id: str, key: str, session: SessionId, parts: Sequence[FlushPart], holders: Holders | None
+) -> BuiltSegment:
     return build_batch_segment(
         key,
         cluster_id,
@@ -29,4 +32,5 @@ def _build(cluster_id: str, key: str, session: SessionId, parts: Sequence[FlushP
             )
             for part in parts
         ],
+        holders=holders,
     )

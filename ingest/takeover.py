@@ -17,13 +17,12 @@ from infra.errors import Exists, Unavailable
 from infra.object_key import EpochKey
 from infra.partition import Lease, PartitionId, SessionId
 from infra.ports import EpochStart, SessionGuard, TakenLease
-from infra.segment.footer import read_extents
 from infra.store.port import Buffer, ObjectStore
-from infra.view.bucket_log import ReadExtents
 from infra.view.port import PublishedPartition, View
 from ingest.backoff import until_available
 from ingest.claims import Claim, Outcome, Predecessor
-from ingest.log_end import AdoptedLog, LogEnds, Requests
+from ingest.log_end import AdoptedLog, LogEnds
+from ingest.requests import Requests
 from ingest.wal_return import WalReturn, plan_return, with_returned
 
 _log = logging.getLogger(__name__)
@@ -45,7 +44,6 @@ class Takeover:
         *,
         wal_id: str | None,
         wal_return: WalReturn | None,
-        read_extents: ReadExtents = read_extents,
         requests_at_once: int = REQUESTS_AT_ONCE,
     ) -> None:
         """`wal_id` of this node's disk; None, and no `wal_return`, when it keeps no WAL."""
@@ -55,7 +53,7 @@ class Takeover:
         self._wal_id = wal_id
         self._wal_return = wal_return
         self._requests = Requests(requests_at_once)
-        self._ends = LogEnds(store, view, read_extents, self._requests)
+        self._ends = LogEnds(store, view, self._requests)
 
     async def take(self, claims: Sequence[Claim], guard: SessionGuard, left: LeftInWal) -> Outcome:
         """Take what can be taken; a partition may stand once in `claims`.

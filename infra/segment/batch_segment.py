@@ -21,6 +21,7 @@ from infra.records.batch import HEADER_BYTES, PREFIX_BYTES, crc_of
 from infra.records.header_table import HEADERS
 from infra.segment.extent import AbortedTransaction, Extent, FlushedExtent, ProducerEntry
 from infra.segment.footer import SegmentFooter, footer_metadata, format_of
+from infra.segment.holders import Holders
 from infra.segment.segment_index import Int64s, SegmentIndex
 from infra.store.port import Buffer
 
@@ -77,9 +78,11 @@ def build_batch_segment(
     session: SessionId,
     parts: Sequence[SegmentPart],
     *,
+    holders: Holders | None = None,
     row_group_bytes: int = ROW_GROUP_BYTES,
 ) -> BuiltSegment:
     """One segment of all parts, rows sorted by topic id, partition and offset; the same input gives the same bytes.
+    `holders` of the segments before it in its session, when this one is to tell of them.
 
     Blocks: for a thread. Raises `ValueError` when there is nothing to write or a part's batches are not contiguous,
     not stamped with its leader epoch, or not one batch each.
@@ -89,7 +92,9 @@ def build_batch_segment(
     headers = _headers(batches)
     flushed = tuple(_extents(key, ordered, headers))
     producers = sum(len(part.producers) + len(part.aborted) for part in ordered)
+    told = None if holders is None else holders.encode()
     spare = _SPARE_BYTES + _SPARE_A_BATCH * len(batches) + _SPARE_AN_EXTENT * len(parts) + _SPARE_A_PRODUCER * producers
+    spare += len(told or "")
     memory = pa.allocate_buffer(sum(map(len, batches)) + spare)
     body = memoryview(memory).cast("B")  # pyarrow's own view is one of signed bytes
     sink = pa.FixedSizeBufferWriter(memory)
@@ -107,7 +112,7 @@ def build_batch_segment(
     for begin, end in _row_groups(batches, row_group_bytes):
         writer.write_table(table.slice(begin, end - begin), row_group_size=end - begin)
         at = _locate(body[: sink.tell()], at, batches[begin:end], positions[begin:end])
-    footer = SegmentFooter(format_of(flushed), cluster_id, session, flushed, _index(headers, positions, batches))
+    footer = SegmentFooter(format_of(flushed), cluster_id, session, flushed, _index(headers, positions, batches), told)
     writer.add_key_value_metadata(footer_metadata(footer))
     writer.close()
     return BuiltSegment(body[: sink.tell()], flushed, footer)

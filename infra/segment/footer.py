@@ -1,12 +1,13 @@
 """The footer of a batch segment: what it holds of each partition and where, so that it explains itself.
 
-Four entries of the Parquet footer's key-value metadata (for people, DuckDB shows them by `parquet_kv_metadata`):
+Entries of the Parquet footer's key-value metadata (for people, DuckDB shows them by `parquet_kv_metadata`):
 
     cauce.segment    JSON: format version, cluster id, session, number of batches
     cauce.extents    JSON, zstd, base64: extents with the producer state each leaves behind; in format 2 also which
                      transactions are open after it, and which its markers abort
     cauce.index      SegmentIndex, zstd, base64: where each record batch lies in the object
-    cauce.crc32c     CRC-32C of the other three, in that order: Parquet has none for its footer
+    cauce.crc32c     CRC-32C of these three, in that order: Parquet has none for its footer
+    cauce.holders    in some: `infra.segment.holders`, with a CRC-32C of its own; not needed to read the segment
 
 Reading needs the end of the object only, nothing of pyarrow but its footer parser.
 """
@@ -33,6 +34,7 @@ from infra.store.port import Buffer, ObjectStore
 FORMAT = 2  # the newest that is read
 _WITHOUT_TRANSACTIONS = 1  # what knows none is written as before: earlier releases read it
 _SEGMENT, _EXTENTS, _INDEX, _CRC = "cauce.segment", "cauce.extents", "cauce.index", "cauce.crc32c"
+_HOLDERS = "cauce.holders"
 _MAGIC = b"PAR1"
 _LENGTH = struct.Struct("<I")
 _TRAILER_BYTES = _LENGTH.size + len(_MAGIC)
@@ -49,6 +51,7 @@ class SegmentFooter:
     session: SessionId  # who wrote it
     flushed: tuple[FlushedExtent, ...]  # in the order of rows
     index: SegmentIndex
+    holders: str | None = None  # as `Holders` encodes them
 
 
 def format_of(flushed: Sequence[FlushedExtent]) -> int:
@@ -109,7 +112,8 @@ def footer_metadata(footer: SegmentFooter) -> dict[str, str]:
     extents = base64.b64encode(compress(ZSTD, json.dumps(_plain_extents(footer.flushed)).encode())).decode()
     index = base64.b64encode(footer.index.encode()).decode()
     crc = _crc(segment.encode(), extents.encode(), index.encode())
-    return {_SEGMENT: segment, _EXTENTS: extents, _INDEX: index, _CRC: crc}
+    metadata = {_SEGMENT: segment, _EXTENTS: extents, _INDEX: index, _CRC: crc}
+    return metadata if footer.holders is None else metadata | {_HOLDERS: footer.holders}
 
 
 def _parse(key: str, metadata: Mapping[bytes, bytes]) -> SegmentFooter:
@@ -122,12 +126,14 @@ def _parse(key: str, metadata: Mapping[bytes, bytes]) -> SegmentFooter:
     if _crc(segment, extents, index) != metadata[_CRC.encode()].decode():
         raise Corrupt("the footer's CRC-32C is another one")
     node_id, node_epoch = about["session"]
+    holders = metadata.get(_HOLDERS.encode())
     footer = SegmentFooter(
         version,
         str(about["cluster"]),
         SessionId(int(node_id), int(node_epoch)),
         _extents_of(key, json.loads(_unpack(extents))),
         SegmentIndex.decode(base64.b64decode(index, validate=True), int(about["batches"])),
+        None if holders is None else holders.decode("latin-1"),  # whoever needs them checks them
     )
     _check_rows(footer)
     return footer

@@ -92,7 +92,7 @@ class Built:
     flushed: tuple[FlushedExtent, ...]
 
 
-def build(key: str, session: SessionId, parts: Sequence[FlushPart]) -> Built:
+def build(key: str, session: SessionId, parts: Sequence[FlushPart], holders: object = None) -> Built:
     """A batch segment in its simplest form: the batches one after another."""
     flushed = []
     row = 0

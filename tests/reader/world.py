@@ -130,7 +130,7 @@ class Led:
         assert part is not None
         key = f"batches/{self._world.flushes:010}.parquet"
         self._world.flushes += 1
-        built = _build(key, SESSION, [part])
+        built = _build(key, SESSION, [part], None)
         await self._world.store.create(key, built.body)
         for flushed in built.flushed:
             self.log.on_published(flushed)
