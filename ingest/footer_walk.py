@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from infra.partition import PartitionId
-from infra.segment.holders import HOLDERS_EVERY, Holders, carrier_at_or_below
+from infra.segment.holders import Holders, carrier_at_or_below
 
 _NONE = -1
 
@@ -41,9 +41,9 @@ class FooterWalk:
             return None
         upto = max(self._upto.values())
         needed_from = 1 + min(self._sought[partition].known_sequence for partition in self._upto)
-        further = HOLDERS_EVERY * ((1 << max(0, self._stretches - 1)) - 1)
+        further = (1 << max(0, self._stretches - 1)) - 1
         self._stretches += 1
-        self._stretch = range(max(needed_from, carrier_at_or_below(upto) - further), upto + 1)
+        self._stretch = range(max(needed_from, carrier_at_or_below(upto, further)), upto + 1)
         return self._stretch
 
     def read(self, holders: Mapping[int, Holders]) -> None:

@@ -72,9 +72,12 @@ def carries_holders(sequence: int) -> bool:
     return sequence % HOLDERS_EVERY == 0
 
 
-def carrier_at_or_below(sequence: int) -> int:
-    """The last segment up to this one that should have it. A guess: other releases may do it otherwise."""
-    return sequence - sequence % HOLDERS_EVERY
+def carrier_at_or_below(sequence: int, further: int = 0) -> int:
+    """The last segment up to this one that should have it, or so many carriers before that; it may be negative.
+
+    A guess: other releases may do it otherwise.
+    """
+    return sequence - sequence % HOLDERS_EVERY - further * HOLDERS_EVERY
 
 
 def _rows(plain: dict[str, Any]) -> list[tuple[PartitionId, Holder]]:

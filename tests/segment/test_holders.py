@@ -1,6 +1,7 @@
 """What a segment tells of those before it: it comes back, its damage is told, and segments without it read as ever."""
 
 import asyncio
+from contextlib import suppress
 from uuid import UUID
 
 import pyarrow as pa
@@ -45,10 +46,8 @@ def test_holders_come_back(holders: Holders) -> None:
 def test_damage_is_told_or_harmless(data: st.DataObject) -> None:
     entry = list(ONE.encode())
     entry[data.draw(st.integers(0, len(entry) - 1))] = chr(data.draw(st.integers(0, 255)))
-    try:
+    with suppress(Corrupt):
         assert Holders.decode("".join(entry)) == ONE
-    except Corrupt:
-        pass
 
 
 @pytest.mark.parametrize("entry", ["", ":", "00000000:", "nonsense"])
@@ -63,7 +62,8 @@ def test_a_segment_carries_them_beside_what_it_always_has() -> None:
         built = build(ONE)
         await store.create(KEY, built.body)
         footer = await read_footer(store, KEY)
-        assert footer == built.footer
+        assert (footer.version, footer.flushed, len(footer.index)) == (1, built.flushed, 2)
+        assert footer.holders == built.footer.holders
         assert footer.holders is not None
         assert Holders.decode(footer.holders) == ONE
 
@@ -88,5 +88,6 @@ def test_many_fit_where_the_footer_is_read_first() -> None:
 def test_every_so_many_segments_carry_them(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [one for one in range(4 * HOLDERS_EVERY) if carries_holders(one)] == [0, 16, 32, 48]
     assert [carrier_at_or_below(one) for one in (0, 15, 16, 33)] == [0, 0, 16, 32]
+    assert carrier_at_or_below(33, further=2) == 0
     monkeypatch.setattr(holders_module, "HOLDERS_EVERY", 4)
     assert [one for one in range(9) if carries_holders(one)] == [0, 4, 8]

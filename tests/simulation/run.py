@@ -23,7 +23,7 @@ from tests.simulation.network import Trace
 from tests.simulation.nodes import CompactorNode, IngestNode, SimNode
 from tests.simulation.pipelined import PipelinedProducer
 from tests.simulation.reader_node import ReaderNode
-from tests.simulation.segments import only_what_is_read, parsed_once
+from tests.simulation.segments import holders_told_often, only_what_is_read, parsed_once
 from tests.simulation.verdict import Finding, judge
 
 Durability = Literal["object", "wal", "mixed"]
@@ -64,7 +64,12 @@ def simulate(
     loop = VirtualLoop(Random(f"{seed}/order"))
     trace = Trace(loop, tell)
     try:
-        with tempfile.TemporaryDirectory(prefix="simulation-") as folder, parsed_once(), only_what_is_read():
+        with (
+            tempfile.TemporaryDirectory(prefix="simulation-") as folder,
+            parsed_once(),
+            only_what_is_read(),
+            holders_told_often(),
+        ):
             whole = Run(loop, f"{seed}/{durability}", durability, Path(folder), trace, fault_seconds).whole(seed)
             return loop.run_until_complete(whole)  # type: ignore[no-any-return]
     finally:

@@ -2,6 +2,7 @@
 
 Footers are parsed once, however many nodes read them, and each start anew: what they say depends on their bytes alone.
 Batch segments have the column of the records only, where they lie: the others are for engines, and no node reads them.
+Sessions are short here: more of their segments tell of holders than a cluster's would.
 """
 
 from collections.abc import Iterator
@@ -9,10 +10,12 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
-from infra.segment import batch_segment, footer
+from infra.segment import batch_segment, footer, holders
 from infra.segment.footer import SegmentFooter, footer_bytes
 from infra.store.port import Buffer
 from reader import segment_reader
+
+_HOLDERS_EVERY = 4
 
 _PLACES = (footer, segment_reader)
 
@@ -49,3 +52,13 @@ def only_what_is_read() -> Iterator[None]:
         yield
     finally:
         batch_segment.SCHEMA, batch_segment._SMALL_COLUMNS = schema, small
+
+
+@contextmanager
+def holders_told_often() -> Iterator[None]:
+    """Within it so many segments tell of holders that takeovers meet them."""
+    every, holders.HOLDERS_EVERY = holders.HOLDERS_EVERY, _HOLDERS_EVERY
+    try:
+        yield
+    finally:
+        holders.HOLDERS_EVERY = every

@@ -3,12 +3,14 @@
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 import infra.clock
+from infra.segment.holders import Holders
+from ingest.footer_walk import FooterWalk
 from tests.checker.history import Operation, Poll, Send
 from tests.planted import names
 from tests.simulation.__main__ import run
@@ -33,6 +35,20 @@ def test_a_seed_keeps_every_promise(seed: int, durability: Durability) -> None:
     assert result.findings == []
     assert result.acknowledged > 20
     assert result.effects
+
+
+def test_takeovers_meet_segments_that_tell_of_holders(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = FooterWalk.read
+    settled = []
+
+    def counted(self: FooterWalk, holders: Mapping[int, Holders]) -> None:
+        before = self._stretch.start
+        read(self, holders)
+        settled.append(bool(holders) and before > 0 and not self._upto)
+
+    monkeypatch.setattr(FooterWalk, "read", counted)
+    assert simulate(1003, fault_seconds=SHORT_SECONDS).findings == []
+    assert any(settled)
 
 
 def test_a_seed_replays_exactly() -> None:
