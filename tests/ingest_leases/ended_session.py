@@ -180,12 +180,13 @@ class EndedSession:
         await self.store.create(key, self._build(key, SESSION, [self._part(one)]).body)
 
     async def adopt(
-        self, kind: type[LogEnds], view: Mapping[PartitionId, PublishedPartition]
+        self, kind: type[LogEnds], view: Mapping[PartitionId, PublishedPartition], only: int | None = None
     ) -> dict[PartitionId, AdoptedLog]:
-        """What a claimant of everything begins with."""
+        """What a claimant of everything, or of one partition, begins with."""
         befores = [
             Predecessor(Claim(one.partition, "t", "object", False), one.epoch, _record(one, SESSION), one.released)
-            for one in self.led
+            for number, one in enumerate(self.led)
+            if only in (None, number)
         ]
         return await kind(self.store, OldView(view), Requests(8)).read(befores)  # type: ignore[arg-type]
 

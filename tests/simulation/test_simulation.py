@@ -47,7 +47,7 @@ def test_takeovers_meet_segments_that_tell_of_holders(monkeypatch: pytest.Monkey
         settled.append(bool(holders) and before > 0 and not self._upto)
 
     monkeypatch.setattr(FooterWalk, "read", counted)
-    assert simulate(1003, fault_seconds=SHORT_SECONDS).findings == []
+    assert simulate(1001, "object", fault_seconds=SHORT_SECONDS).findings == []
     assert any(settled)
 
 
