@@ -2,15 +2,19 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 from functools import partial
 
 import pytest
 
 from infra.errors import Corrupt, Fenced, NotLeader
 from infra.partition import SessionId
+from infra.segment.holders import HOLDERS_EVERY, Holder, Holders
 from infra.view.port import PublishedPartition
+from ingest.flush import BuiltSegment
 from ingest.flush_plan import FlushPolicy, FlushSchedule, FlushTrigger
 from ingest.leaders import IngestLimits
+from ingest.partition_log import FlushPart
 from tests.ingest.batches import header_of, make_batch
 from tests.ingest.logs import SESSION, Guard, open_log, partition_id, settings_of, taken_lease
 from tests.ingest.node import AT_ONCE, NEVER, FakeWal, WriteSide, run, until
@@ -519,3 +523,29 @@ def test_when_a_flush_is_due() -> None:
     assert schedule.due_in(13.0) == 0
     schedule.forget(by_wal)
     assert schedule.due_in(13.0) is None
+
+
+def test_every_so_many_segments_are_told_the_last_holders_also_of_what_was_given_back() -> None:
+    async def body(side: WriteSide) -> None:
+        told: list[Holders | None] = []
+        build = side.leaders._flusher._build
+
+        def listen(key: str, session: SessionId, parts: Sequence[FlushPart], holders: Holders | None) -> BuiltSegment:
+            told.append(holders)
+            return build(key, session, parts, holders)
+
+        side.leaders._flusher._build = listen
+        kept, given_back = side.open(0), side.open(1)
+        _, acknowledged = side.append(make_batch(3), partition=1)
+        assert await acknowledged is None
+        await side.leaders.release(given_back.partition)
+        for _ in range(HOLDERS_EVERY):
+            _, acknowledged = side.append(make_batch(2), partition=0)
+            assert await acknowledged is None
+        assert [number for number, holders in enumerate(told) if holders is not None] == [0, HOLDERS_EVERY]
+        assert told[0] == Holders(0, {})
+        epoch = kept.leader_epoch
+        last = {given_back.partition: Holder(0, epoch, 2), kept.partition: Holder(15, epoch, 29)}
+        assert told[HOLDERS_EVERY] == Holders(0, last)
+
+    run(body)
