@@ -20,7 +20,7 @@ from infra.records.record import Record
 from infra.settings import load_settings
 from infra.wire.client import Client
 from infra.wire.messages import create_topics, describe_producers, fetch, list_offsets, produce, write_txn_markers
-from ingest.verification import NoTransactions
+from ingest.coordinator.transaction_check import CoordinatorCheck
 from reader.replay.hot import committed, joined
 
 TOPIC = "transfers"
@@ -29,11 +29,11 @@ TOPIC = "transfers"
 @pytest.fixture(autouse=True)
 def _all_in_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
     async def verify(
-        self: NoTransactions, name: str, producer: int, epoch: int, partitions: Sequence[TopicPartition]
+        self: CoordinatorCheck, name: str, producer: int, epoch: int, partitions: Sequence[TopicPartition]
     ) -> Mapping[TopicPartition, ErrorCode]:
         return dict.fromkeys(partitions, ErrorCode.NONE)
 
-    monkeypatch.setattr(NoTransactions, "verify", verify)
+    monkeypatch.setattr(CoordinatorCheck, "verify", verify)
 
 
 class Asker:
