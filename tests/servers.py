@@ -60,6 +60,20 @@ def credentials() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def mocked_aws(aws_credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """boto3 answered within this process; it opens no connection."""
+    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # many seconds for what nobody asks here
+    from moto import mock_aws
+
+    mocking = mock_aws()
+    mocking.start(reset=False)  # the moto server of other tests is in this process, and has its buckets there too
+    try:
+        yield
+    finally:
+        mocking.stop(remove_data=False)
+
+
 @pytest.fixture(scope="session")
 def moto_server(aws_credentials: None) -> Iterator[S3Server]:
     """The everyday S3: in memory, in this process."""

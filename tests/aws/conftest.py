@@ -2,29 +2,14 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.servers import S3Server, aws_credentials, moto_server
+from tests.servers import S3Server, aws_credentials, mocked_aws, moto_server
 
 __all__ = ["aws_credentials", "localstack", "mocked_aws", "moto_server"]
-
-
-@pytest.fixture
-def mocked_aws(aws_credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """boto3 answered within this process; it opens no connection."""
-    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # many seconds for what nobody asks here
-    from moto import mock_aws
-
-    mocking = mock_aws()
-    mocking.start(reset=False)  # the moto server of other tests is in this process, and has its buckets there too
-    try:
-        yield
-    finally:
-        mocking.stop(remove_data=False)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from cauce.testing import CauceProcess
 from infra.error_code import ErrorCode
 from infra.wire.messages import fetch
+from tests.cauce.cluster import eventually
 from tests.cauce.commands import works
 from tests.cauce.kept import read, write
 from tests.cauce.wire import ask
@@ -34,7 +35,7 @@ def test_a_damaged_segment(tmp_path: Path) -> None:
         answer = _fetch(node.bootstrap, "hurt")
         assert answer.error_code == ErrorCode.KAFKA_STORAGE_ERROR  # retriable: an object may be mended
         assert not answer.records
-        assert segment in node.output
+        eventually("the log names the object", lambda: segment in node.output)
         more = write(node.bootstrap, "hurt", ["more"])  # what is written to it later is read
         assert bytes(_fetch(node.bootstrap, "hurt", more[0][1]).records).endswith(b"more\x00")
         assert read(node.bootstrap, "well") == well

@@ -1,3 +1,3 @@
 """What tests of this room share."""
 
-from tests.servers import aws_credentials  # noqa: F401
+from tests.servers import aws_credentials, mocked_aws  # noqa: F401

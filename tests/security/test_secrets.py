@@ -4,7 +4,6 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from infra.errors import BadStart
 from infra.security.secrets import resolve_secret
@@ -37,12 +36,11 @@ def test_settings_read_secrets_and_do_not_show_them(tmp_path: Path) -> None:
     assert settings.texts["listener.name.ssl.ssl.key.password"] == "[hidden]"
 
 
-def test_a_secret_in_secrets_manager_and_one_value_of_it(aws_credentials: None) -> None:
-    with mock_aws():
-        client = boto3.client("secretsmanager", region_name="eu-west-1")
-        arn = client.create_secret(Name="nodes", SecretString='{"password": "from aws"}')["ARN"]
-        assert resolve_secret(f"aws-secretsmanager:{arn}") == '{"password": "from aws"}'
-        assert resolve_secret(f"aws-secretsmanager:{arn}#password") == "from aws"
-        with pytest.raises(BadStart, match="not a JSON object with a value 'other'") as caught:
-            resolve_secret(f"aws-secretsmanager:{arn}#other")
-        assert "from aws" not in str(caught.value)
+def test_a_secret_in_secrets_manager_and_one_value_of_it(mocked_aws: None) -> None:
+    client = boto3.client("secretsmanager", region_name="eu-west-1")
+    arn = client.create_secret(Name="nodes", SecretString='{"password": "from aws"}')["ARN"]
+    assert resolve_secret(f"aws-secretsmanager:{arn}") == '{"password": "from aws"}'
+    assert resolve_secret(f"aws-secretsmanager:{arn}#password") == "from aws"
+    with pytest.raises(BadStart, match="not a JSON object with a value 'other'") as caught:
+        resolve_secret(f"aws-secretsmanager:{arn}#other")
+    assert "from aws" not in str(caught.value)
