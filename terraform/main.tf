@@ -37,6 +37,10 @@ locals {
     ["${var.listener}://0.0.0.0:${var.port}"],
     var.outside == null ? [] : ["${var.outside_listener}://0.0.0.0:9093"],
   ))
+  protocols = join(",", concat(
+    ["${var.listener}:${var.listener_protocol}"],
+    var.outside == null ? [] : ["${var.outside_listener}:${var.outside_protocol}"],
+  ))
   advertised = {
     for name, slot in local.slots : name => join(",", concat(
       ["${var.listener}://${name}.${var.namespace}:${var.port}"],
@@ -150,6 +154,7 @@ module "service" {
     }
   }
   listeners = local.listeners
+  protocols = local.protocols
   port      = var.port
 
   roles = {

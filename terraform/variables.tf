@@ -308,6 +308,16 @@ variable "listener" {
   }
 }
 
+variable "listener_protocol" {
+  description = "How clients inside the VPC speak to their listener: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL (docs/security.md)."
+  type        = string
+  default     = "PLAINTEXT"
+  validation {
+    condition     = contains(["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], var.listener_protocol)
+    error_message = "listener_protocol is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."
+  }
+}
+
 variable "outside_listener" {
   description = "Name of the listener of clients outside."
   type        = string
@@ -315,6 +325,16 @@ variable "outside_listener" {
   validation {
     condition     = can(regex("^[A-Z][A-Z0-9_]*$", var.outside_listener))
     error_message = "A listener's name has capitals, digits and underscores."
+  }
+}
+
+variable "outside_protocol" {
+  description = "What reaches the nodes from outside: PLAINTEXT or SASL_PLAINTEXT behind a load balancer that ends TLS, else SSL or SASL_SSL."
+  type        = string
+  default     = "PLAINTEXT"
+  validation {
+    condition     = contains(["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], var.outside_protocol)
+    error_message = "outside_protocol is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."
   }
 }
 

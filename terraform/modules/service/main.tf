@@ -32,7 +32,10 @@ locals {
     for role, size in var.roles : role => merge(
       local.common,
       { CAUCE_ROLES = role },
-      role == "compactor" ? (var.catalog == null ? {} : { CAUCE_TABLE_CATALOG = var.catalog.setting }) : { CAUCE_LISTENERS = var.listeners },
+      role == "compactor" ? (var.catalog == null ? {} : { CAUCE_TABLE_CATALOG = var.catalog.setting }) : {
+        CAUCE_LISTENERS                      = var.listeners
+        CAUCE_LISTENER_SECURITY_PROTOCOL_MAP = var.protocols
+      },
       { for name, value in merge(var.settings, size.settings) : local.variables[name] => value },
     )
   }

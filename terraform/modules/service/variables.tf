@@ -104,6 +104,11 @@ variable "listeners" {
   type        = string
 }
 
+variable "protocols" {
+  description = "The setting listener.security.protocol.map of nodes that serve clients."
+  type        = string
+}
+
 variable "port" {
   description = "Port of clients inside the VPC."
   type        = number
