@@ -7,6 +7,7 @@ import pytest
 from tests.chaos.kills import run
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("durability", ["wal", "object"])
 def test_a_few_kills(tmp_path: Path, durability: str) -> None:

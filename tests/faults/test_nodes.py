@@ -24,7 +24,7 @@ from tests.servers import S3Server
 
 _PARTITIONS = 12
 _ALL = range(_PARTITIONS)
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 _SETTINGS = {"cauce.session.timeout.ms": "3000", "cauce.roles": "ingest,reader"}
 
 
@@ -94,7 +94,6 @@ def test_every_node_killed_at_once(cluster: ThreeNodes) -> None:
             producer.await_each(_ALL)
 
 
-@pytest.mark.slow
 def test_durability_that_changes_on_a_running_topic(cluster: ThreeNodes, seaweed_server: S3Server) -> None:
     """What a durability promises holds as soon as each partition's last epoch record, which claimants obey, has it."""
     cluster.create_topic("changing", _PARTITIONS, cauce__durability="object")

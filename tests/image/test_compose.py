@@ -48,6 +48,7 @@ def _acknowledged(bootstrap: str, first: int, count: int) -> None:
     assert not refused
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8 without being asked")
 @pytest.mark.skipif(shutil.which("wget") is None, reason="the health check of the S3 server is made with wget")
 def test_its_commands_are_a_cluster_that_stops_gracefully(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from infra.log import TextFormatter
 from tests.soak.run import Plan, Soak, troubles
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_short_soak(tmp_path: Path) -> None:
     plan = Plan(

@@ -201,6 +201,7 @@ class KafkaPythonClient(Client):
             isolation_level="read_committed" if given.get("read_committed") else "read_uncommitted",
             max_partition_fetch_bytes=given.get("max_partition_bytes", 1_048_576),
             allow_auto_create_topics=False,
+            metadata_max_age_ms=2_000,  # who joins before it knows the topic assigns nothing until it asks again
         )
 
     @staticmethod
