@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from cauce.access.asking import REFUSED, Answer, Asking
+from cauce.access.asking import Answer, Asking, Guard
 from cauce.access.check import Check
-from cauce.access.shapes import cluster, open_to_all, split
+from cauce.access.shapes import cluster, each_of, open_to_all
 from cauce.access.topics import cluster_operations
 from infra.error_code import ErrorCode
 from infra.security.acl import CLUSTER_NAME, Operation, ResourceType
@@ -41,35 +41,18 @@ def _configured(resource: Any) -> tuple[ResourceType, str]:
     return kind, CLUSTER_NAME if kind is ResourceType.CLUSTER else resource.resource_name
 
 
-async def _describe_configs(asking: Asking, request: describe_configs.DescribeConfigsRequest, answer: Answer) -> Any:
-    request.resources, refused = split(
-        request.resources, lambda one: asking.may(Operation.DESCRIBE_CONFIGS, *_configured(one))
-    )
-    response = await answer(request) if request.resources else describe_configs.DescribeConfigsResponse()
-    response.results.extend(_config_refusal(describe_configs.DescribeConfigsResult, one) for one in refused)
-    return response
+def _configs(operation: Operation, told: str, response: Any, result: Any) -> Guard:
+    """The check of a call about configs; `response` and `result`: the classes of its answer and of what is in it."""
 
-
-def _alter(message: Any, response_class: Any) -> Any:
-    async def guard(asking: Asking, request: Any, answer: Answer) -> Any:
-        request.resources, refused = split(
-            request.resources, lambda one: asking.may(Operation.ALTER_CONFIGS, *_configured(one))
+    def refuse(resource: Any, code: ErrorCode) -> Any:
+        return result(
+            error_code=code,
+            error_message=_WHY,
+            resource_type=resource.resource_type,
+            resource_name=resource.resource_name,
         )
-        response = await answer(request) if request.resources else response_class()
-        response.responses.extend(_config_refusal(message.AlterConfigsResourceResponse, one) for one in refused)
-        return response
 
-    return guard
-
-
-def _config_refusal(result: Any, resource: Any) -> Any:
-    kind, _ = _configured(resource)
-    return result(
-        error_code=REFUSED[kind],
-        error_message=_WHY,
-        resource_type=resource.resource_type,
-        resource_name=resource.resource_name,
-    )
+    return each_of(operation, _configured, "resources", told, response, refuse)
 
 
 async def _describe_cluster(asking: Asking, request: describe_cluster.DescribeClusterRequest, answer: Answer) -> Any:
@@ -132,16 +115,35 @@ CHECKS: Sequence[Check] = (
     Check(sasl_handshake, "nothing", open_to_all),
     Check(sasl_authenticate, "nothing", open_to_all),
     Check(describe_cluster, "nothing; DESCRIBE on the cluster to be told what may be done to it", _describe_cluster),
-    Check(describe_configs, "DESCRIBE_CONFIGS on each topic or group; on the cluster for brokers", _describe_configs),
+    Check(
+        describe_configs,
+        "DESCRIBE_CONFIGS on each topic or group; on the cluster for brokers",
+        _configs(
+            Operation.DESCRIBE_CONFIGS,
+            "results",
+            describe_configs.DescribeConfigsResponse,
+            describe_configs.DescribeConfigsResult,
+        ),
+    ),
     Check(
         alter_configs,
         "ALTER_CONFIGS on each topic or group; on the cluster for brokers",
-        _alter(alter_configs, alter_configs.AlterConfigsResponse),
+        _configs(
+            Operation.ALTER_CONFIGS,
+            "responses",
+            alter_configs.AlterConfigsResponse,
+            alter_configs.AlterConfigsResourceResponse,
+        ),
     ),
     Check(
         incremental_alter_configs,
         "ALTER_CONFIGS on each topic or group; on the cluster for brokers",
-        _alter(incremental_alter_configs, incremental_alter_configs.IncrementalAlterConfigsResponse),
+        _configs(
+            Operation.ALTER_CONFIGS,
+            "responses",
+            incremental_alter_configs.IncrementalAlterConfigsResponse,
+            incremental_alter_configs.AlterConfigsResourceResponse,
+        ),
     ),
     Check(
         list_config_resources,

@@ -5,7 +5,7 @@ from typing import Any
 
 from cauce.access.asking import REFUSED, Answer, Asking
 from cauce.access.check import Check
-from cauce.access.shapes import all_or_nothing, each, split
+from cauce.access.shapes import all_or_nothing, each, split, topic_refusal
 from infra.error_code import ErrorCode
 from infra.security.acl import Operation, ResourceType
 from infra.wire.messages import (
@@ -52,17 +52,23 @@ async def _find_coordinator(asking: Asking, request: find_coordinator.FindCoordi
         return find_coordinator.FindCoordinatorResponse(
             error_code=REFUSED[kind], error_message=None, node_id=-1, host="", port=-1
         )
-    request.coordinator_keys, refused = split(
-        request.coordinator_keys, lambda key: asking.may(Operation.DESCRIBE, kind, key)
+    return await _find_each[kind](asking, request, answer)
+
+
+_find_each = {
+    kind: each(
+        Operation.DESCRIBE,
+        kind,
+        "coordinator_keys",
+        "coordinators",
+        find_coordinator.FindCoordinatorResponse,
+        lambda key, code: find_coordinator.Coordinator(
+            key=key, node_id=-1, host="", port=-1, error_code=code, error_message=None
+        ),
+        name="",
     )
-    response = await answer(request) if request.coordinator_keys else find_coordinator.FindCoordinatorResponse()
-    response.coordinators.extend(
-        find_coordinator.Coordinator(
-            key=key, node_id=-1, host="", port=-1, error_code=REFUSED[kind], error_message=None
-        )
-        for key in refused
-    )
-    return response
+    for kind in _COORDINATED.values()
+}
 
 
 async def _describe_groups(asking: Asking, request: describe_groups.DescribeGroupsRequest, answer: Answer) -> Any:
@@ -95,35 +101,18 @@ async def _list_groups(asking: Asking, request: list_groups.ListGroupsRequest, a
     return response
 
 
-def _committed(topic: Any, code: ErrorCode) -> offset_commit.OffsetCommitResponseTopic:
-    return offset_commit.OffsetCommitResponseTopic(
-        name=topic.name,
-        partitions=[
-            offset_commit.OffsetCommitResponsePartition(partition_index=partition.partition_index, error_code=code)
-            for partition in topic.partitions
-        ],
-    )
+_uncommitted = topic_refusal(offset_commit.OffsetCommitResponseTopic, offset_commit.OffsetCommitResponsePartition)
 
 
 async def _offset_commit(asking: Asking, request: offset_commit.OffsetCommitRequest, answer: Answer) -> Any:
     if not asking.may(Operation.READ, _GROUP, request.group_id):
         return offset_commit.OffsetCommitResponse(
-            topics=[_committed(topic, REFUSED[_GROUP]) for topic in request.topics]
+            topics=[_uncommitted(topic, REFUSED[_GROUP]) for topic in request.topics]
         )
     return await _commit_topics(asking, request, answer)
 
 
-_commit_topics = each(Operation.READ, _TOPIC, "topics", "topics", offset_commit.OffsetCommitResponse, _committed)
-
-
-def _undeleted(topic: Any, code: ErrorCode) -> offset_delete.OffsetDeleteResponseTopic:
-    return offset_delete.OffsetDeleteResponseTopic(
-        name=topic.name,
-        partitions=[
-            offset_delete.OffsetDeleteResponsePartition(partition_index=partition.partition_index, error_code=code)
-            for partition in topic.partitions
-        ],
-    )
+_commit_topics = each(Operation.READ, _TOPIC, "topics", "topics", offset_commit.OffsetCommitResponse, _uncommitted)
 
 
 async def _offset_delete(asking: Asking, request: offset_delete.OffsetDeleteRequest, answer: Answer) -> Any:
@@ -132,7 +121,14 @@ async def _offset_delete(asking: Asking, request: offset_delete.OffsetDeleteRequ
     return await _delete_offsets(asking, request, answer)
 
 
-_delete_offsets = each(Operation.READ, _TOPIC, "topics", "topics", offset_delete.OffsetDeleteResponse, _undeleted)
+_delete_offsets = each(
+    Operation.READ,
+    _TOPIC,
+    "topics",
+    "topics",
+    offset_delete.OffsetDeleteResponse,
+    topic_refusal(offset_delete.OffsetDeleteResponseTopic, offset_delete.OffsetDeleteResponsePartition),
+)
 
 
 async def _offset_fetch(asking: Asking, request: offset_fetch.OffsetFetchRequest, answer: Answer) -> Any:

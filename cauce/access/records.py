@@ -5,7 +5,7 @@ from typing import Any
 
 from cauce.access.asking import REFUSED, Answer, Asking
 from cauce.access.check import Check
-from cauce.access.shapes import each, open_to_all
+from cauce.access.shapes import each, open_to_all, topic_refusal
 from infra.error_code import ErrorCode
 from infra.errors import Refused
 from infra.records.batch import says_transactional
@@ -63,14 +63,10 @@ def _produced(topic: produce.TopicProduceData, code: ErrorCode) -> produce.Topic
 _produce_topics = each(Operation.WRITE, _TOPIC, "topic_data", "responses", produce.ProduceResponse, _produced)
 
 
-def _offsets(topic: list_offsets.ListOffsetsTopic, code: ErrorCode) -> list_offsets.ListOffsetsTopicResponse:
-    return list_offsets.ListOffsetsTopicResponse(
-        name=topic.name,
-        partitions=[
-            list_offsets.ListOffsetsPartitionResponse(partition_index=partition.partition_index, error_code=code)
-            for partition in topic.partitions
-        ],
-    )
+_offsets = topic_refusal(list_offsets.ListOffsetsTopicResponse, list_offsets.ListOffsetsPartitionResponse)
+_deleted = topic_refusal(
+    delete_records.DeleteRecordsTopicResult, delete_records.DeleteRecordsPartitionResult, low_watermark=-1
+)
 
 
 def _epochs(
@@ -80,18 +76,6 @@ def _epochs(
         topic=topic.topic,
         partitions=[
             offset_for_leader_epoch.EpochEndOffset(partition=partition.partition, error_code=code)
-            for partition in topic.partitions
-        ],
-    )
-
-
-def _deleted(topic: delete_records.DeleteRecordsTopic, code: ErrorCode) -> delete_records.DeleteRecordsTopicResult:
-    return delete_records.DeleteRecordsTopicResult(
-        name=topic.name,
-        partitions=[
-            delete_records.DeleteRecordsPartitionResult(
-                partition_index=partition.partition_index, low_watermark=-1, error_code=code
-            )
             for partition in topic.partitions
         ],
     )

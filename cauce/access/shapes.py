@@ -45,20 +45,44 @@ def each(
 ) -> Guard:
     """Each element of the request's list `asked` for itself: `refuse(element, code)` makes its element of the answer's
     list `told`. `name`: the field of the resource's name; empty when the elements are names."""
+    return each_of(
+        operation, lambda one: (resource_type, getattr(one, name) if name else one), asked, told, response, refuse
+    )
+
+
+def each_of(
+    operation: Operation,
+    resource: Callable[[Any], tuple[ResourceType, str]],
+    asked: str,
+    told: str,
+    response: Callable[[], Any],
+    refuse: Callable[[Any, ErrorCode], Any],
+) -> Guard:
+    """As `each`, where elements are about resources of several types: `resource(element)` is type and name."""
 
     async def guard(asking: Asking, request: Any, answer: Answer) -> Any:
-        allowed, refused = split(
-            getattr(request, asked),
-            lambda one: asking.may(operation, resource_type, getattr(one, name) if name else one),
-        )
+        allowed, refused = split(getattr(request, asked), lambda one: asking.may(operation, *resource(one)))
         if not refused:
             return await answer(request)
         setattr(request, asked, allowed)
         result = await answer(request) if allowed else response()
-        getattr(result, told).extend(refuse(one, REFUSED[resource_type]) for one in refused)
+        getattr(result, told).extend(refuse(one, REFUSED[resource(one)[0]]) for one in refused)
         return result
 
     return guard
+
+
+def topic_refusal(topic: Any, partition: Any, **fields: Any) -> Callable[[Any, ErrorCode], Any]:
+    """What `each` wants as `refuse` where an answer has an error for each partition: the classes of its topics and
+    partitions; `fields` of every partition."""
+
+    def refuse(asked: Any, code: ErrorCode) -> Any:
+        partitions = [
+            partition(partition_index=one.partition_index, error_code=code, **fields) for one in asked.partitions
+        ]
+        return topic(name=asked.name, partitions=partitions)
+
+    return refuse
 
 
 def listing(operation: Operation, resource_type: ResourceType, told: str, name: str) -> Guard:

@@ -5,7 +5,7 @@ from typing import Any
 
 from cauce.access.asking import REFUSED, Answer, Asking
 from cauce.access.check import Check
-from cauce.access.shapes import all_or_nothing, each, listing, split
+from cauce.access.shapes import all_or_nothing, each, listing, split, topic_refusal
 from infra.error_code import ErrorCode
 from infra.security.acl import Operation, ResourceType
 from infra.wire.messages import (
@@ -103,16 +103,9 @@ async def _txn_offset_commit(asking: Asking, request: txn_offset_commit.TxnOffse
     return await _commit_topics(asking, request, answer)
 
 
-def _uncommitted(topic: Any, code: ErrorCode) -> txn_offset_commit.TxnOffsetCommitResponseTopic:
-    return txn_offset_commit.TxnOffsetCommitResponseTopic(
-        name=topic.name,
-        partitions=[
-            txn_offset_commit.TxnOffsetCommitResponsePartition(partition_index=one.partition_index, error_code=code)
-            for one in topic.partitions
-        ],
-    )
-
-
+_uncommitted = topic_refusal(
+    txn_offset_commit.TxnOffsetCommitResponseTopic, txn_offset_commit.TxnOffsetCommitResponsePartition
+)
 _commit_topics = each(
     Operation.READ, _TOPIC, "topics", "topics", txn_offset_commit.TxnOffsetCommitResponse, _uncommitted
 )
