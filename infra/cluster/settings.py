@@ -5,6 +5,8 @@ from typing import Protocol
 
 from infra.cluster.records import NO_CONFIGS, SettingRecord
 from infra.cluster.state import BROKER_CONFIGS
+from infra.error_code import ErrorCode
+from infra.errors import Refused
 from infra.object_key import SETTINGS, SettingKey, parse_key, setting_ledger
 from infra.store.ledger import Ledger, LedgerEntry
 from infra.store.port import ObjectStore
@@ -61,7 +63,9 @@ class SettingsLedger:
         return self._values(name, await self._ledger(name).last())
 
     async def alter(self, name: str, change: Change) -> Mapping[str, str]:
-        """Replace the values by what `change` makes of the newest ones; what it raises comes out."""
+        """Replace the values by what `change` makes of the newest ones; what it raises comes out.
+
+        Raises `Refused` for a name that is too long."""
 
         def altered(last: LedgerEntry | None) -> bytes:
             return SettingRecord(dict(change(self._values(name, last)))).encode()
@@ -71,7 +75,10 @@ class SettingsLedger:
         return self._values(name, entry)
 
     def _ledger(self, name: str) -> Ledger:
-        return Ledger(self._store, setting_ledger(self._kind, name))
+        try:
+            return Ledger(self._store, setting_ledger(self._kind, name))
+        except ValueError as error:
+            raise Refused(ErrorCode.INVALID_REQUEST, str(error)) from None
 
     def _values(self, name: str, entry: LedgerEntry | None) -> Mapping[str, str]:
         if entry is None:

@@ -6,12 +6,10 @@ never wait for one another.
 The text of a rule is permission, operation, host and principal; the principal comes last, as it may hold blanks.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from infra.cluster.settings import SettingsLedger
-from infra.error_code import ErrorCode
-from infra.errors import Corrupt, Refused
-from infra.object_key import setting_ledger
+from infra.errors import Corrupt
 from infra.security.acl import Acl, AclFilter, Operation, Pattern, PatternType, Permission, ResourceType, Rule
 from infra.store.port import ObjectStore
 from infra.view.port import View
@@ -64,7 +62,7 @@ class AclLedger:
     async def add(self, pattern: Pattern, rules: Iterable[Rule]) -> None:
         """Add rules, all or none; those that are there already stay. Raises `Refused` for a name that is too long."""
         added = {rule_text(rule): "" for rule in rules}
-        await self._alter(pattern, lambda known: {**known, **added})
+        await self._settings.alter(pattern_name(pattern), lambda known: {**known, **added})
 
     async def remove(self, pattern: Pattern, wanted: AclFilter) -> list[Acl]:
         """Remove the rules of a pattern that a filter matches; which they were."""
@@ -78,20 +76,10 @@ class AclLedger:
             return {text: known[text] for text, acl in acls.items() if not wanted.matches(acl)}
 
         try:
-            await self._alter(pattern, kept)
+            await self._settings.alter(pattern_name(pattern), kept)
         except _NothingToDo:
             return []
         return removed
-
-    async def _alter(self, pattern: Pattern, change: Callable[[Mapping[str, str]], Mapping[str, str]]) -> None:
-        name = pattern_name(pattern)
-        try:
-            setting_ledger(ACLS, name)
-        except ValueError:
-            raise Refused(
-                ErrorCode.INVALID_REQUEST, f"the name {pattern.name[:40]!r}… is too long for a rule"
-            ) from None
-        await self._settings.alter(name, change)
 
 
 class _NothingToDo(Exception):

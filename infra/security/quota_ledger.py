@@ -9,9 +9,7 @@ from collections.abc import Callable, Mapping
 from urllib.parse import quote, unquote
 
 from infra.cluster.settings import SettingsLedger
-from infra.error_code import ErrorCode
-from infra.errors import Corrupt, Refused
-from infra.object_key import setting_ledger
+from infra.errors import Corrupt
 from infra.security.quota import Entity
 from infra.store.port import ObjectStore
 from infra.view.port import View
@@ -55,11 +53,6 @@ class QuotaLedger:
         """Replace the quotas of an entity by what `change` makes of the newest ones.
 
         Raises `Refused` for names that are too long."""
-        name = entity_name(entity)
-        try:
-            setting_ledger(QUOTAS, name)
-        except ValueError:
-            raise Refused(ErrorCode.INVALID_REQUEST, "the names of the entity are too long for a quota") from None
         await self._settings.alter(
-            name, lambda known: {key: repr(rate) for key, rate in change(parse_rates(known)).items()}
+            entity_name(entity), lambda known: {key: repr(rate) for key, rate in change(parse_rates(known)).items()}
         )

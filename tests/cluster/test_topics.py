@@ -4,7 +4,7 @@ from uuid import UUID
 import pytest
 
 from infra.cluster.records import TopicNameRecord, TopicRecord
-from infra.cluster.settings import BrokerConfigLedger, all_settings, repair_settings
+from infra.cluster.settings import BrokerConfigLedger, SettingsLedger, all_settings, repair_settings
 from infra.cluster.state import ClusterState
 from infra.cluster.topics import TopicLedger
 from infra.error_code import ErrorCode
@@ -154,5 +154,17 @@ def test_broker_configs_are_altered_for_one_or_all() -> None:
         await ledger.alter("3", lambda _: {})
         world.server.restore(before)
         assert await repair_settings(world.store, await world.view()) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_name_that_fits_no_key_is_refused_whatever_the_setting() -> None:
+    async def scenario() -> None:
+        world = await World().start()
+        ledger = SettingsLedger("user-scram", world.store, await world.view())
+        with pytest.raises(Refused, match="too long") as caught:
+            await ledger.alter("u" * 1000, lambda _: {"SCRAM-SHA-256": "…"})
+        assert caught.value.code is ErrorCode.INVALID_REQUEST
+        assert await all_settings(world.store) == {}
 
     asyncio.run(scenario())
