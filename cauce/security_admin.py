@@ -1,6 +1,7 @@
 """Access rules and quotas over the wire with our own client, for the command line."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cauce.admin import check
 from infra.security.acl import Acl, AclFilter, Operation, Pattern, PatternType, Permission, ResourceType, Rule
@@ -23,16 +24,7 @@ class SecurityAdmin:
 
     async def acls(self, wanted: AclFilter) -> list[Acl]:
         """The rules that a filter matches."""
-        request = describe_acls.DescribeAclsRequest(
-            resource_type_filter=wanted.resource_type,
-            resource_name_filter=wanted.name,
-            pattern_type_filter=wanted.pattern_type,
-            principal_filter=wanted.principal,
-            host_filter=wanted.host,
-            operation=wanted.operation,
-            permission_type=wanted.permission,
-        )
-        response = await self._client.call(None, request)
+        response = await self._client.call(None, describe_acls.DescribeAclsRequest(**_fields(wanted)))
         check(response.error_code, response.error_message)
         return [
             _acl(one.resource_type, one.resource_name, one.pattern_type, acl)
@@ -60,15 +52,7 @@ class SecurityAdmin:
 
     async def remove_acls(self, wanted: AclFilter) -> list[Acl]:
         """Remove the rules that a filter matches; which they were."""
-        one = delete_acls.DeleteAclsFilter(
-            resource_type_filter=wanted.resource_type,
-            resource_name_filter=wanted.name,
-            pattern_type_filter=wanted.pattern_type,
-            principal_filter=wanted.principal,
-            host_filter=wanted.host,
-            operation=wanted.operation,
-            permission_type=wanted.permission,
-        )
+        one = delete_acls.DeleteAclsFilter(**_fields(wanted))
         response = await self._client.to_controller(delete_acls.DeleteAclsRequest(filters=[one]))
         [result] = response.filter_results
         check(result.error_code, result.error_message)
@@ -97,6 +81,19 @@ class SecurityAdmin:
         response = await self._client.to_controller(alter_client_quotas.AlterClientQuotasRequest(entries=[entry]))
         [result] = response.entries
         check(result.error_code, result.error_message)
+
+
+def _fields(wanted: AclFilter) -> dict[str, Any]:
+    """A filter as both calls name it."""
+    return {
+        "resource_type_filter": wanted.resource_type,
+        "resource_name_filter": wanted.name,
+        "pattern_type_filter": wanted.pattern_type,
+        "principal_filter": wanted.principal,
+        "host_filter": wanted.host,
+        "operation": wanted.operation,
+        "permission_type": wanted.permission,
+    }
 
 
 def _acl(

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from cauce.admin import check
 from infra.error_code import ErrorCode
-from infra.errors import Refused
 from infra.security.scram import MIN_ITERATIONS, salted_password
 from infra.security.user_admin import NUMBERS
 from infra.security.users import fresh_salt
@@ -55,14 +55,11 @@ class UserRequests:
     async def _described(self, name: str | None) -> list[UserInfo]:
         wanted = None if name is None else [describing.UserName(name=name)]
         response = await self._client.call(None, describing.DescribeUserScramCredentialsRequest(users=wanted))
-        _check(response.error_code, response.error_message)
+        check(response.error_code, response.error_message)
         for result in response.results:
             if result.error_code == ErrorCode.RESOURCE_NOT_FOUND:
-                raise Refused(
-                    ErrorCode.RESOURCE_NOT_FOUND,
-                    f"there is no user {name!r}; `cauce user list` shows those that were added",
-                )
-            _check(result.error_code, result.error_message)
+                check(result.error_code, f"there is no user {name!r}; `cauce user list` shows those that were added")
+            check(result.error_code, result.error_message)
         return [
             UserInfo(result.user, tuple(NUMBERS[info.mechanism] for info in result.credential_infos))
             for result in response.results
@@ -70,9 +67,4 @@ class UserRequests:
 
     async def _alter(self, request: altering.AlterUserScramCredentialsRequest) -> None:
         for result in (await self._client.call(None, request)).results:
-            _check(result.error_code, result.error_message)
-
-
-def _check(code: int, why: str | None) -> None:
-    if code != ErrorCode.NONE:
-        raise Refused(ErrorCode(code), why or "")
+            check(result.error_code, result.error_message)

@@ -48,19 +48,13 @@ def add(
     command_config: CommandConfig = None,
 ) -> None:
     """Add rules: every combination of what is given."""
-    resources = _resources(topic, group, transactional_id, cluster)
-    if not resources:
-        fail("name what the rule is about: --topic, --group, --transactional-id or --cluster")
+    patterns = _patterns(_resources(topic, group, transactional_id, cluster), prefix)
     if not (allow or deny) or not operation:
         fail("say who may do what, for example --allow User:alice --operation READ")
-    kind = PatternType.PREFIXED if prefix else PatternType.LITERAL
     principals = [(one, Permission.ALLOW) for one in allow or ()] + [(one, Permission.DENY) for one in deny or ()]
     acls = [
-        Acl(
-            Pattern(resource, name, PatternType.LITERAL if resource is ResourceType.CLUSTER else kind),
-            Rule(principal, where, _operation(word), permission),
-        )
-        for resource, name in resources
+        Acl(pattern, Rule(principal, where, _operation(word), permission))
+        for pattern in patterns
         for principal, permission in principals
         for word in operation
         for where in host or [ANY_HOST]
@@ -105,20 +99,10 @@ def remove(
     command_config: CommandConfig = None,
 ) -> None:
     """Remove the rules of resources, named as when the rules were added."""
-    resources = _resources(topic, group, transactional_id, cluster)
-    if not resources:
-        fail("name what the rules are about: --topic, --group, --transactional-id or --cluster")
-    kind = PatternType.PREFIXED if prefix else PatternType.LITERAL
+    patterns = _patterns(_resources(topic, group, transactional_id, cluster), prefix)
     wanted = Operation.ANY if operation is None else _operation(operation)
     filters = [
-        AclFilter(
-            resource,
-            name,
-            PatternType.LITERAL if resource is ResourceType.CLUSTER else kind,
-            principal,
-            operation=wanted,
-        )
-        for resource, name in resources
+        AclFilter(one.resource_type, one.name, one.pattern_type, principal, operation=wanted) for one in patterns
     ]
 
     async def drop(asked: SecurityAdmin) -> list[Acl]:
@@ -137,6 +121,16 @@ def _resources(
         (ResourceType.CLUSTER, CLUSTER_NAME if cluster else None),
     ]
     return [(kind, name) for kind, name in named if name is not None]
+
+
+def _patterns(resources: Sequence[tuple[ResourceType, str]], prefix: bool) -> list[Pattern]:
+    if not resources:
+        fail("name what the rules are about: --topic, --group, --transactional-id or --cluster")
+    kind = PatternType.PREFIXED if prefix else PatternType.LITERAL
+    return [
+        Pattern(resource, name, PatternType.LITERAL if resource is ResourceType.CLUSTER else kind)
+        for resource, name in resources
+    ]
 
 
 def _operation(word: str) -> Operation:
