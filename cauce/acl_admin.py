@@ -8,6 +8,7 @@ from infra.error_code import ErrorCode
 from infra.errors import CauceError, Refused
 from infra.security.acl import CLUSTER_NAME, Acl, AclFilter, Operation, Pattern, PatternType, Permission, ResourceType
 from infra.security.acl_ledger import ACLS, AclLedger, acls_of, parse_pattern
+from infra.security.principal import is_principal
 
 _RULED = (ResourceType.TOPIC, ResourceType.GROUP, ResourceType.CLUSTER, ResourceType.TRANSACTIONAL_ID)
 
@@ -27,8 +28,7 @@ def check_acl(acl: Acl) -> None:
         raise Refused(
             ErrorCode.INVALID_REQUEST, "ANY is for filters; a rule says which operation, and allows or denies"
         )
-    kind, colon, name = rule.principal.partition(":")
-    if not (kind and colon and name):
+    if not is_principal(rule.principal):
         raise Refused(ErrorCode.INVALID_REQUEST, f"the principal {rule.principal!r} is not written as User:NAME")
     if not rule.host or " " in rule.host:
         raise Refused(ErrorCode.INVALID_REQUEST, f"the host {rule.host!r} is not an address; * stands for all")

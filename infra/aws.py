@@ -87,15 +87,14 @@ def secret_value(arn: str) -> str:
 
     Blocks. Raises `BadStart` saying what to do; neither it nor a log repeats the text.
     """
-    region = _region_of(arn)
     with _refusals(arn):
-        found = client("secretsmanager", ClientOptions(region=region)).get_secret_value(SecretId=arn)
+        found = client("secretsmanager", ClientOptions(region=region_of(arn))).get_secret_value(SecretId=arn)
     if "SecretString" not in found:
         raise BadStart(f"the secret {arn} holds bytes and no text: store it as SecretString")
     return str(found["SecretString"])
 
 
-def _region_of(arn: str) -> str | None:
+def region_of(arn: str) -> str | None:
     """The fourth word of an ARN, None where it has none."""
     words = arn.split(":")
     return words[3] or None if words[0] == "arn" and len(words) > 3 else None

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from infra.aws import ClientOptions, client
+from infra.aws import ClientOptions, client, region_of
 from infra.config_value import BadValue
 from infra.errors import BadStart
 from infra.settings import parse_listener
@@ -46,7 +46,7 @@ def read_task(environment: Mapping[str, str] = os.environ) -> EcsTask | None:
     try:
         container, task = _answer(base), _answer(f"{base.rstrip('/')}/task")
         zone = str(task.get("AvailabilityZone") or "")
-        return EcsTask(_address(container), zone, _region(task))
+        return EcsTask(_address(container), zone, region_of(str(task.get("TaskARN", ""))) or "")
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise BadStart(
             f"the metadata of this ECS task cannot be read ({VARIABLE}={base}): {error!r}; "
@@ -125,8 +125,3 @@ def _address(container: Mapping[str, Any]) -> str:
             for address in network.get("IPv4Addresses", ()):
                 return str(ipaddress.IPv4Address(address))
     return ""
-
-
-def _region(task: Mapping[str, Any]) -> str:
-    words = str(task.get("TaskARN", "")).split(":")
-    return words[3] if len(words) > 3 else ""

@@ -14,6 +14,7 @@ from infra.errors import BadStart
 from infra.limits import WireLimits
 from infra.ports import Durability
 from infra.security.listener_names import OF_LISTENER, listener_setting, listener_variable, split_pair
+from infra.security.principal import is_principal, principal_of
 from infra.security.secrets import resolve_secret
 from infra.security.settings_table import PROTOCOLS
 from infra.security.users import parse_users
@@ -105,9 +106,14 @@ class Settings:
         given: str = self.values["inter.broker.listener.name"]
         return given or self.listeners[0].name
 
+    @property
+    def protocols(self) -> Mapping[str, str]:
+        """PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL, by name of a listener."""
+        return dict(split_pair(pair) for pair in self.values["listener.security.protocol.map"])
+
     def protocol_of(self, listener: str) -> str:
-        """PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."""
-        return dict(split_pair(pair) for pair in self.values["listener.security.protocol.map"])[listener]
+        """Of one listener."""
+        return self.protocols[listener]
 
     def of_listener(self, listener: str, name: str) -> Any:
         """A setting as it holds for one listener: its own, else that of all."""
@@ -124,7 +130,8 @@ class Settings:
     def super_users(self) -> frozenset[str]:
         """Principals that may do everything: the nodes' own user is one of them."""
         given = _principals(self.values["super.users"])
-        nodes = [f"User:{self.values['cauce.inter.broker.user']}"] if self.values["cauce.inter.broker.password"] else []
+        password: str = self.values["cauce.inter.broker.password"]
+        nodes = [principal_of(self.values["cauce.inter.broker.user"])] if password else []
         return frozenset([*given, *nodes])
 
     def flush_interval_ms(self, durability: Durability) -> int:
@@ -166,7 +173,7 @@ def load_settings(
 
     Raises `BadStart` that names the setting, where it came from, and what to write instead.
     """
-    given: dict[str, tuple[str, str]] = {}
+    given: dict[str, tuple[str, str]] = {}  # text and source
     for source, texts in (
         (f"the file {file}", _from_file(file)),
         ("the environment", _from_environment(os.environ if environment is None else environment)),
@@ -176,6 +183,7 @@ def load_settings(
     default = {"listeners": SETTINGS["listeners"].default}
     told = {} if found is None else found(default | {name: text for name, (text, _) in given.items()})
     given.update({name: (text, _FOUND) for name, text in told.items()})
+    texts, origin = _provenance(given)
     values: dict[str, Any] = {}
     for name, definition in SETTINGS.items():
         values[name] = _parsed(name, definition, *given.pop(name, (definition.default, "the default")))
@@ -183,7 +191,7 @@ def load_settings(
         values[name] = _parsed(name, SETTINGS[listener_setting(name)], *given.pop(name))
     for name, (_, source) in given.items():
         raise BadStart(f"there is no setting {name!r} (from {source}){_nearest(name)}; docs/settings.md lists them")
-    settings = Settings(values, *_provenance(flags, file, environment, told))
+    settings = Settings(values, texts, origin)
     _check_together(settings)
     return settings
 
@@ -223,27 +231,16 @@ def _principals(text: str) -> list[str]:
     """Principals with semicolons between, as Kafka has it: names of certificates hold commas."""
     found = [word.strip() for word in text.split(";") if word.strip()]
     for word in found:
-        kind, colon, name = word.partition(":")
-        if not (kind and colon and name):
+        if not is_principal(word):
             raise BadValue(f"holds {word!r}; write User:NAME, several with semicolons between")
     return found
 
 
-def _provenance(
-    flags: Mapping[str, str], file: Path | None, environment: Mapping[str, str] | None, told: Mapping[str, str]
-) -> tuple[Mapping[str, str], Mapping[str, str]]:
+def _provenance(given: Mapping[str, tuple[str, str]]) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """What is shown of settings, and where those that were given come from."""
     texts = {name: definition.default for name, definition in SETTINGS.items()}
-    origin: dict[str, str] = {}
-    variables = _from_environment(os.environ if environment is None else environment)
-    for source, rows in (
-        (f"file {file}", _from_file(file)),
-        ("environment", variables),
-        ("flag", flags),
-        (_FOUND, told),
-    ):
-        texts.update({name: _shown(name, text) for name, text in rows.items()})
-        origin.update(dict.fromkeys(rows, source))
-    return texts, origin
+    texts.update({name: _shown(name, text) for name, (text, _) in given.items()})
+    return texts, {name: source.removeprefix("the ").removeprefix("a ") for name, (_, source) in given.items()}
 
 
 def _from_file(file: Path | None) -> dict[str, str]:
@@ -323,9 +320,8 @@ def _check_together(settings: Settings) -> None:
 
 
 def _check_protocols(settings: Settings, names: list[str]) -> None:
-    known = dict(split_pair(pair) for pair in settings["listener.security.protocol.map"])
     for name in names:
-        if name not in known:
+        if name not in settings.protocols:
             raise BadStart(
                 f"listener {name} has no protocol: call it one of {', '.join(PROTOCOLS)}, or name its protocol in "
                 f"listener.security.protocol.map, for example {name}:SASL_SSL"

@@ -1,15 +1,12 @@
 """How our own client proves itself to a node: TLS of each connection, and the messages of SASL by password."""
 
-import secrets
 import ssl
 from collections.abc import Generator
 from pathlib import Path
 
 from infra.security.client_properties import ClientProperties, read_properties
-from infra.security.scram import ScramClient
+from infra.security.scram import ScramClient, fresh_nonce
 from infra.security.tls import ClientTls
-
-_NONCE_BYTES = 24
 
 Messages = Generator[bytes, bytes, None]
 """Yields what to send, is sent what was answered; ends when the server has proven itself too."""
@@ -38,7 +35,7 @@ class ClientSecurity:
         if self.mechanism == "PLAIN":
             yield f"\0{user}\0{password}".encode()
             return
-        client = ScramClient(self.mechanism, user, password, secrets.token_urlsafe(_NONCE_BYTES))
+        client = ScramClient(self.mechanism, user, password, fresh_nonce())
         answer = yield client.first()
         answer = yield client.final(answer)
         client.verify(answer)

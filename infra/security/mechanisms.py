@@ -1,15 +1,13 @@
 """The SASL mechanisms by password, as a server speaks them: one object for each exchange, a step for each message."""
 
 import asyncio
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from infra.security.scram import ScramRefused, ScramServer
+from infra.security.scram import ScramRefused, ScramServer, fresh_nonce
 from infra.security.users import Users
 
-_NONCE_BYTES = 24
 _GUESSES_AT_ONCE = 2  # hashing for PLAIN takes a thread for milliseconds: guessing must not take all of them
 
 
@@ -71,7 +69,7 @@ class Scram:
         self._server = ScramServer(
             mechanism,
             lambda user: users.credential(mechanism, user),
-            secrets.token_urlsafe(_NONCE_BYTES),
+            fresh_nonce(),
             lambda user: users.pretended(mechanism, user),
         )
         self._asked = False

@@ -36,6 +36,12 @@ def principal_of(user: str) -> str:
     return f"User:{user}"
 
 
+def is_principal(text: str) -> bool:
+    """Whether it is written as Kafka writes them: KIND:NAME."""
+    kind, colon, name = text.partition(":")
+    return bool(kind and colon and name)
+
+
 def distinguished_name(certificate: Mapping[str, Any]) -> str:
     """The subject of a certificate (as `SSLSocket.getpeercert` tells it) by RFC 2253, the last part first."""
     parts = ["+".join(_attribute(*pair) for pair in part) for part in certificate["subject"]]

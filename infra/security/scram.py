@@ -8,22 +8,26 @@ import binascii
 import hashlib
 import hmac
 import re
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
-MIN_ITERATIONS, MAX_ITERATIONS = (
-    4096,
-    16384,
-)  # Kafka's bounds: each login costs so many hashes
+MIN_ITERATIONS, MAX_ITERATIONS = 4096, 16384  # Kafka's bounds: each login costs so many hashes
 
 _HASHES = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-512": "sha512"}
 _CLIENT_FIRST = re.compile(r"(n|y|p=[^,]*),(?:a=([^,]*))?,(n=([^,]+),r=([\x21-\x2b\x2d-\x7e]+))((?:,[^,]*)*)")
 _CLIENT_FINAL = re.compile(r"(c=([^,]*),r=([^,]*)(?:,[^,]*)*),p=([^,]*)")
 _SERVER_FIRST = re.compile(r"r=([^,]*),s=([^,]*),i=([0-9]{1,7})(?:,.*)?")
+_NONCE_BYTES = 24
 _MAX_MESSAGE_BYTES = 4096  # a name, a nonce and an extension or two
 
 MECHANISMS = tuple(_HASHES)
+
+
+def fresh_nonce() -> str:
+    """Of one side, for one exchange."""
+    return secrets.token_urlsafe(_NONCE_BYTES)
 
 
 class ScramRefused(Exception):
