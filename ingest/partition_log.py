@@ -172,10 +172,8 @@ class PartitionLog:
     def aborted_between(self, offset: int, upto: int) -> Sequence[AbortedTransaction]:
         """As `LogReader.aborted_between`."""
         tail_start = self._tail.start_offset
-        found = self._transactions.aborted_between(max(offset, tail_start), upto)
-        if offset >= tail_start:
-            return found
-        return [*(one for one in self._history.aborted_between(offset, upto) if one.last_offset < tail_start), *found]
+        in_tail = self._transactions.aborted_between(max(offset, tail_start), upto)
+        return [*self._history.aborted_between(offset, upto, tail_start), *in_tail]
 
     def on_advance(self, wake: Callable[[], None]) -> Callable[[], None]:
         """As `LogReader.on_advance`."""

@@ -42,9 +42,12 @@ class LogHistory:
         """Extents that end at or above offset, ascending."""
         return self.extents[bisect_left(self.extents, offset, key=lambda extent: extent.last_offset) :]
 
-    def aborted_between(self, offset: int, upto: int) -> Sequence[AbortedTransaction]:
-        """The aborted transactions with records below `upto` whose markers lie in extents, at or above `offset`."""
-        return self._aborted.between(offset, upto)
+    def aborted_between(self, offset: int, upto: int, tail_start: int) -> Sequence[AbortedTransaction]:
+        """The aborted transactions with records below `upto` whose markers lie in extents, at or above `offset` and
+        below the tail, which knows its own."""
+        if offset >= tail_start:
+            return ()
+        return [one for one in self._aborted.between(offset, upto) if one.last_offset < tail_start]
 
     def add(self, extent: Extent) -> None:
         """The next extent is published; one that lies below the floor is not needed any more."""
