@@ -19,6 +19,7 @@ from infra.ports import LogAppender, LogReader
 from infra.records.control import Marker
 from infra.store.port import Buffer
 from infra.view.port import OffsetChanges
+from ingest.coordinator.duty import RETRY_SECONDS, check_coordinates
 from ingest.coordinator.group import ConsumerGroup
 from ingest.coordinator.group_effects import AnswerJoin, AnswerSync, Effect, GroupLimits, StoreGroup
 from ingest.coordinator.group_state import GroupState
@@ -39,9 +40,6 @@ from ingest.coordinator.view_feed import ViewFeed
 from ingest.coordinator.wakeups import WakeUps
 
 log = logging.getLogger(__name__)
-
-RETRY_SECONDS = 0.5
-"""Between two tries to read the log back; the store decides how many it takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +106,7 @@ class GroupShard:
 
     def check(self) -> None:
         """Raise `Refused`(NOT_COORDINATOR) when this node may not answer for the partition (the TTL rule)."""
-        try:
-            if self._closed or self.reader.closed:
-                raise NotLeader("this coordinator has moved")
-            self.reader.check_ttl()
-        except (NotLeader, Fenced) as error:
-            raise Refused(ErrorCode.NOT_COORDINATOR, error.message) from error
+        check_coordinates(self.reader, self._closed)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from infra.clock import Clock
-from infra.error_code import ErrorCode
-from infra.errors import CauceError, Fenced, NotLeader, Refused
+from infra.errors import CauceError, Refused
 from infra.partition import Lease, SessionId
 from infra.ports import LogAppender, LogReader
+from ingest.coordinator.duty import RETRY_SECONDS, check_coordinates
 from ingest.coordinator.marker_sender import Ending, MarkerSender
 from ingest.coordinator.offsets import CommitTransaction
 from ingest.coordinator.ports import LogSource
@@ -30,9 +30,6 @@ from ingest.coordinator.transactions import TransactionLimits, Transactions
 from ingest.observer import IngestObserver
 
 log = logging.getLogger(__name__)
-
-RETRY_SECONDS = 0.5
-"""Between two tries to read the log back; the store decides how many it takes."""
 
 FORGOTTEN_AT_ONCE = 500
 """Tombstones in one record batch, which must not grow beyond what a batch may be."""
@@ -84,12 +81,7 @@ class TransactionShard:
 
     def check(self) -> None:
         """Raise `Refused`(NOT_COORDINATOR) when this node may not answer for the partition (the TTL rule)."""
-        try:
-            if self._closed or self.reader.closed:
-                raise NotLeader("this coordinator has moved")
-            self.reader.check_ttl()
-        except (NotLeader, Fenced) as error:
-            raise Refused(ErrorCode.NOT_COORDINATOR, error.message) from error
+        check_coordinates(self.reader, self._closed)
 
     def _new_log(self) -> RecordLog[TransactionChange]:
         return RecordLog(self._parts.appender, self.lease, self._parts.clock, encode_change, _settled)
