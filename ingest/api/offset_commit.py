@@ -12,8 +12,9 @@ from infra.errors import CauceError
 from infra.partition import TopicPartition
 from infra.wire.handler import Handler, RequestContext
 from infra.wire.messages import offset_commit as message
+from ingest.api.committed_offsets import committed_offsets
 from ingest.coordinator.coordinator import GroupCoordinator
-from ingest.coordinator.offsets import CommittedOffset, OffsetCommit
+from ingest.coordinator.offsets import OffsetCommit
 from ingest.coordinator.shard import answer_code
 
 
@@ -45,15 +46,7 @@ def _commit(request: message.OffsetCommitRequest) -> OffsetCommit:
         member_id=request.member_id,
         instance_id=request.group_instance_id,
         retention_ms=request.retention_time_ms,
-        offsets={
-            (topic.name, partition.partition_index): CommittedOffset(
-                offset=partition.committed_offset,
-                leader_epoch=partition.committed_leader_epoch,
-                metadata=partition.committed_metadata,
-            )
-            for topic in request.topics
-            for partition in topic.partitions
-        },
+        offsets=committed_offsets(request.topics),
     )
 
 

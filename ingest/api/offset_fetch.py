@@ -6,8 +6,8 @@ Versions: v2 null topics are all of them, and errors of the group stand on top (
 epochs; v6 flexible; v7 require_stable; v8 several groups at once; v9 member fields, which classic groups do not need.
 """
 
-from collections.abc import Iterable, Set
-from typing import ClassVar, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Set
+from typing import ClassVar, TypeAlias, TypeVar
 
 from infra.error_code import ErrorCode
 from infra.errors import CauceError
@@ -18,6 +18,8 @@ from infra.wire.messages import offset_fetch as message
 from ingest.coordinator.coordinator import GroupCoordinator
 from ingest.coordinator.shard import answer_code
 
+P = TypeVar("P")
+Rows: TypeAlias = Mapping[TopicPartition, OffsetRow]
 Wanted: TypeAlias = list[tuple[str, list[int]]]  # topics with their partitions
 
 _NOTHING = OffsetRow(-1, -1, "", -1)
@@ -48,12 +50,7 @@ class OffsetFetchHandler(Handler):
             topics=[
                 message.OffsetFetchResponseTopic(
                     name=name,
-                    partitions=[
-                        _partition(number, None, ErrorCode.UNSTABLE_OFFSET_COMMIT)
-                        if (name, number) in unstable
-                        else _partition(number, rows.get((name, number)))
-                        for number in numbers
-                    ],
+                    partitions=_partitions(message.OffsetFetchResponsePartition, name, numbers, rows, unstable),
                 )
                 for name, numbers in (_all([*rows, *unstable]) if wanted is None else wanted)
             ]
@@ -74,12 +71,7 @@ class OffsetFetchHandler(Handler):
             topics=[
                 message.OffsetFetchResponseTopics(
                     name=name,
-                    partitions=[
-                        _grouped_partition(number, None, ErrorCode.UNSTABLE_OFFSET_COMMIT)
-                        if (name, number) in unstable
-                        else _grouped_partition(number, rows.get((name, number)))
-                        for number in numbers
-                    ],
+                    partitions=_partitions(message.OffsetFetchResponsePartitions, name, numbers, rows, unstable),
                 )
                 for name, numbers in (_all([*rows, *unstable]) if wanted is None else wanted)
             ],
@@ -102,31 +94,31 @@ def _all(names: Iterable[TopicPartition]) -> Wanted:
 def _failed(wanted: Wanted | None, error: ErrorCode, version: int) -> message.OffsetFetchResponse:
     if version >= 2:
         return message.OffsetFetchResponse(error_code=error)
+    kind = message.OffsetFetchResponsePartition
     topics = [
-        message.OffsetFetchResponseTopic(name=name, partitions=[_partition(number, None, error) for number in numbers])
+        message.OffsetFetchResponseTopic(
+            name=name, partitions=[_partition(kind, number, None, error) for number in numbers]
+        )
         for name, numbers in wanted or ()
     ]
     return message.OffsetFetchResponse(topics=topics)
 
 
-def _partition(
-    number: int, row: OffsetRow | None, error: ErrorCode = ErrorCode.NONE
-) -> message.OffsetFetchResponsePartition:
-    row = row or _NOTHING
-    return message.OffsetFetchResponsePartition(
-        partition_index=number,
-        committed_offset=row.offset,
-        committed_leader_epoch=row.leader_epoch,
-        metadata=row.metadata,
-        error_code=error,
-    )
+def _partitions(
+    kind: Callable[..., P], name: str, numbers: Iterable[int], rows: Rows, unstable: Set[TopicPartition]
+) -> list[P]:
+    """`kind`: the class of partitions in an answer, which v8 calls otherwise."""
+    return [
+        _partition(kind, number, None, ErrorCode.UNSTABLE_OFFSET_COMMIT)
+        if (name, number) in unstable
+        else _partition(kind, number, rows.get((name, number)))
+        for number in numbers
+    ]
 
 
-def _grouped_partition(
-    number: int, row: OffsetRow | None, error: ErrorCode = ErrorCode.NONE
-) -> message.OffsetFetchResponsePartitions:
+def _partition(kind: Callable[..., P], number: int, row: OffsetRow | None, error: ErrorCode = ErrorCode.NONE) -> P:
     row = row or _NOTHING
-    return message.OffsetFetchResponsePartitions(
+    return kind(
         partition_index=number,
         committed_offset=row.offset,
         committed_leader_epoch=row.leader_epoch,

@@ -11,8 +11,9 @@ from infra.error_code import ErrorCode
 from infra.errors import CauceError
 from infra.wire.handler import Handler, RequestContext
 from infra.wire.messages import txn_offset_commit as message
+from ingest.api.committed_offsets import committed_offsets
 from ingest.coordinator.coordinator import GroupCoordinator
-from ingest.coordinator.offsets import CommittedOffset, CommitTransaction, OffsetCommit
+from ingest.coordinator.offsets import CommitTransaction, OffsetCommit
 from ingest.coordinator.shard import answer_code
 
 _FIRST_VERSION_WITH_LOADING = 2
@@ -64,15 +65,7 @@ def _commit(request: message.TxnOffsetCommitRequest) -> OffsetCommit:
         generation=request.generation_id,
         member_id=request.member_id,
         instance_id=request.group_instance_id,
-        offsets={
-            (topic.name, row.partition_index): CommittedOffset(
-                offset=row.committed_offset,
-                leader_epoch=row.committed_leader_epoch,
-                metadata=row.committed_metadata,
-            )
-            for topic in request.topics
-            for row in topic.partitions
-        },
+        offsets=committed_offsets(request.topics),
     )
 
 
