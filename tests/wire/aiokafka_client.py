@@ -372,8 +372,6 @@ class AiokafkaClient(Client):
             return await self._take(consumer, count)
 
         got = self._consume(run, group, auto_offset_reset="earliest", isolation_level="read_committed")
-        producer.begin()
-        producer.send(target, [Sent(one.value) for one in got])
-        producer.send_offsets(group, {TopicPartition(source, one.partition): one.offset + 1 for one in got})
-        (producer.commit if commit else producer.abort)()
+        offsets = {TopicPartition(source, one.partition): one.offset + 1 for one in got}
+        producer.pass_on(got, target, lambda: producer.send_offsets(group, offsets), commit=commit)
         return got

@@ -1,7 +1,7 @@
 """What a case needs of a client library: one small adapter per library, so that every case runs on all of them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -85,6 +85,13 @@ class Transactional(ABC):
     @abstractmethod
     def close(self) -> None:
         """Whatever it has left open stays open."""
+
+    def pass_on(self, got: Sequence[Got], target: str, send_offsets: Callable[[], None], *, commit: bool) -> None:
+        """Write what was read, with the offsets of who read it, in one transaction."""
+        self.begin()
+        self.send(target, [Sent(one.value) for one in got])
+        send_offsets()
+        (self.commit if commit else self.abort)()
 
 
 class Client(ABC):

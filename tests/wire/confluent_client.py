@@ -362,10 +362,7 @@ class ConfluentClient(Client):
         consumer.subscribe([source])
         try:
             got = self._consume(consumer, count)
-            producer.begin()
-            producer.send(target, [Sent(one.value) for one in got])
-            producer.send_offsets(consumer)
-            (producer.commit if commit else producer.abort)()
+            producer.pass_on(got, target, lambda: producer.send_offsets(consumer), commit=commit)
         finally:
             consumer.close()
         return got

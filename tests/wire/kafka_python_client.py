@@ -332,10 +332,7 @@ class KafkaPythonClient(Client):
         consumer.subscribe([source])
         try:
             got = self._poll(consumer, count)
-            producer.begin()
-            producer.send(target, [Sent(one.value) for one in got])
-            producer.send_offsets(consumer)
-            (producer.commit if commit else producer.abort)()
+            producer.pass_on(got, target, lambda: producer.send_offsets(consumer), commit=commit)
         finally:
             consumer.close()
         return got
