@@ -1,12 +1,14 @@
 """How our own client proves itself to a node: TLS of each connection, and the messages of SASL by password."""
 
+import contextlib
 import ssl
 from collections.abc import Generator
 from pathlib import Path
 
+from infra.errors import BadStart
 from infra.security.client_properties import ClientProperties, read_properties
 from infra.security.scram import ScramClient, fresh_nonce
-from infra.security.tls import ClientTls
+from infra.security.tls import TlsContext, client_context
 
 Messages = Generator[bytes, bytes, None]
 """Yields what to send, is sent what was answered; ends when the server has proven itself too."""
@@ -18,11 +20,15 @@ class ClientSecurity:
     def __init__(self, properties: ClientProperties) -> None:
         """Raises `BadStart` when a file cannot be used."""
         self._properties = properties
-        self._tls = None if properties.tls is None else ClientTls(properties.tls)
+        self._tls = None if properties.tls is None else TlsContext(properties.tls, client_context)
 
     def context(self) -> ssl.SSLContext | None:
-        """For a new connection; None: plain text."""
-        return None if self._tls is None else self._tls.context()
+        """For a new connection, as the files say now, or said last when they make no sense; None: plain text."""
+        if self._tls is None:
+            return None
+        with contextlib.suppress(BadStart):
+            self._tls.look_at_files()
+        return self._tls.context
 
     @property
     def mechanism(self) -> str:

@@ -13,7 +13,7 @@ from infra.errors import BadStart
 from infra.security.authentication import Authentication
 from infra.security.mechanisms import MakeServer
 from infra.security.principal import ANONYMOUS, PrincipalRules, distinguished_name, principal_of
-from infra.security.tls import TlsSettings, server_context
+from infra.security.tls import TlsContext, TlsSettings, server_context
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class SaslOffer:
 
 
 class ListenerAccess:
-    """Of one listener. `context` is what new connections are accepted with; None without TLS."""
+    """Of one listener."""
 
     def __init__(
         self,
@@ -41,24 +41,25 @@ class ListenerAccess:
         """Raises `BadStart` when there can be no such TLS context."""
         self._sasl = sasl
         self._name = name
-        self._tls = tls
+        self._tls = None if tls is None else TlsContext(tls, self._make)
         self._rules = rules or PrincipalRules("")
-        self._stamp = None if tls is None else tls.stamp()
-        self.context: ssl.SSLContext | None = None if tls is None else self._make(tls)
+
+    @property
+    def context(self) -> ssl.SSLContext | None:
+        """What new connections are accepted with; None without TLS."""
+        return None if self._tls is None else self._tls.context
 
     def look_at_files(self) -> bool:
         """Make `context` again when a file of it has changed; whether it is a new one. Files that make no sense are
         told of in the log once, and change nothing. Reads files."""
-        if self._tls is None or (stamp := self._tls.stamp()) == self._stamp:
-            return False
-        self._stamp = stamp
         try:
-            self.context = self._make(self._tls)
+            renewed = self._tls is not None and self._tls.look_at_files()
         except BadStart as error:
             _log.warning("%s; connections go on with the certificate of before", error.message)
             return False
-        _log.info("listener %s: the certificate files were read again", self._name)
-        return True
+        if renewed:
+            _log.info("listener %s: the certificate files were read again", self._name)
+        return renewed
 
     @property
     def max_frame_bytes(self) -> int:

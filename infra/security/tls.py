@@ -7,7 +7,7 @@ import contextlib
 import os
 import ssl
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +47,8 @@ class TlsSettings:
 
     def stamp(self) -> tuple[object, ...]:
         """Another value when a file has changed."""
-        return tuple(_stamp(path) for path in (self.keystore_location, self.truststore_location) if path)
+        paths = self.keystore_location, self.key_location, self.truststore_location
+        return tuple(_stamp(path) for path in paths if path)
 
 
 def server_context(tls: TlsSettings) -> ssl.SSLContext:
@@ -76,23 +77,25 @@ def client_context(tls: TlsSettings) -> ssl.SSLContext:
     return context
 
 
-class ClientTls:
-    """The context of the connecting side, made again when its files have changed: look at it for each connection."""
+class TlsContext:
+    """A context, made again when its files have changed: of whoever looks."""
 
-    def __init__(self, tls: TlsSettings) -> None:
+    def __init__(self, tls: TlsSettings, make: Callable[[TlsSettings], ssl.SSLContext]) -> None:
         """Raises `BadStart`."""
         self._tls = tls
+        self._make = make
         self._stamp = tls.stamp()
-        self._context = client_context(tls)
+        self.context = make(tls)
 
-    def context(self) -> ssl.SSLContext:
-        """As the files say now, or said last when they say nothing that makes sense."""
+    def look_at_files(self) -> bool:
+        """Whether `context` is a new one. Reads files. Files that make no sense change nothing: raises `BadStart`, once
+        for each change of theirs."""
         stamp = self._tls.stamp()
-        if stamp != self._stamp:
-            with contextlib.suppress(BadStart):
-                self._context = client_context(self._tls)
-                self._stamp = stamp
-        return self._context
+        if stamp == self._stamp:
+            return False
+        self._stamp = stamp
+        self.context = self._make(self._tls)
+        return True
 
 
 def _complete(context: ssl.SSLContext, tls: TlsSettings) -> None:
