@@ -2,8 +2,6 @@
 
 import difflib
 import os
-import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,21 +11,15 @@ from infra.config_value import BadValue, ConfigDef, ConfigType
 from infra.errors import BadStart
 from infra.limits import WireLimits
 from infra.ports import Durability
-from infra.security.listener_names import OF_LISTENER, listener_setting, listener_variable, split_pair
+from infra.security.listener_names import OF_LISTENER, listener_setting, split_pair
 from infra.security.principal import is_principal, principal_of
 from infra.security.secrets import resolve_secret
 from infra.security.settings_table import PROTOCOLS
 from infra.security.users import parse_users
+from infra.settings_sources import from_environment, from_file, variable
 from infra.settings_table import SETTINGS
 from infra.table_config import catalog_properties
 
-_PREFIX = "CAUCE_"
-# Variables that the command line or the test fixture read themselves.
-_OTHER_VARIABLES = frozenset({"CAUCE_BOOTSTRAP", "CAUCE_COMMAND_CONFIG", "CAUCE_CONFIG"})
-# What Kubernetes puts into every container beside a service whose name begins with cauce.
-_SERVICE_VARIABLE = re.compile(
-    r"CAUCE_(\w+_)?(SERVICE_HOST=.*|SERVICE_PORT(_\w+)?=.*|PORT=\w+://.*|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?=.*)"
-)
 _HIDDEN = "[hidden]"
 _FOUND = "where it runs"
 
@@ -41,11 +33,6 @@ class ListenerAddress(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.name}://{self.host}:{self.port}"
-
-
-def variable(name: str) -> str:
-    """The environment variable of a setting."""
-    return _PREFIX + name.removeprefix("cauce.").replace(".", "_").upper()
 
 
 def parse_listener(text: str) -> ListenerAddress:
@@ -175,8 +162,8 @@ def load_settings(
     """
     given: dict[str, tuple[str, str]] = {}  # text and source
     for source, texts in (
-        (f"the file {file}", _from_file(file)),
-        ("the environment", _from_environment(os.environ if environment is None else environment)),
+        (f"the file {file}", from_file(file)),
+        ("the environment", from_environment(os.environ if environment is None else environment)),
         ("a flag", flags),
     ):
         given.update({name: (text, source) for name, text in texts.items()})
@@ -241,51 +228,6 @@ def _provenance(given: Mapping[str, tuple[str, str]]) -> tuple[Mapping[str, str]
     texts = {name: definition.default for name, definition in SETTINGS.items()}
     texts.update({name: _shown(name, text) for name, (text, _) in given.items()})
     return texts, {name: source.removeprefix("the ").removeprefix("a ") for name, (_, source) in given.items()}
-
-
-def _from_file(file: Path | None) -> dict[str, str]:
-    if file is None:
-        return {}
-    try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadStart(f"the settings file {file} cannot be read: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise BadStart(f"the settings file {file} is not TOML: {error}") from None
-    return {name: _as_text(value) for name, value in _flat(table)}
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    rows: list[tuple[str, Any]] = []
-    for name, value in table.items():
-        if isinstance(value, dict):
-            rows.extend(_flat(value, f"{prefix}{name}."))
-        else:
-            rows.append((prefix + name, value))
-    return rows
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    return str(value)
-
-
-def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    names = {variable(name): name for name in SETTINGS}
-    rows = {}
-    for key, text in environment.items():
-        if key in names:
-            rows[names[key]] = text
-        elif (of_listener := listener_variable(key, variable)) is not None:
-            rows[of_listener] = text
-        elif (
-            key.startswith(_PREFIX) and key not in _OTHER_VARIABLES and not _SERVICE_VARIABLE.fullmatch(f"{key}={text}")
-        ):
-            rows[key] = text  # refused later by its own name, with the nearest one
-    return rows
 
 
 def _shown(name: str, text: str) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.settings import load_settings, variable
+from infra.settings import load_settings
+from infra.settings_sources import variable
 from infra.settings_table import SETTINGS
 from tests.image.dockerfile import DOCKERFILE, ROOT, Stage, allowed, stages
 

@@ -7,7 +7,8 @@ import pytest
 
 from infra.config_value import ConfigType
 from infra.errors import BadStart
-from infra.settings import Settings, load_settings, variable
+from infra.settings import Settings, load_settings
+from infra.settings_sources import variable
 from infra.settings_table import SETTINGS, settings_markdown
 
 

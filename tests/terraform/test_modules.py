@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.settings import variable
+from infra.settings_sources import variable
 from infra.settings_table import SETTINGS
 from tests.terraform.hcl import ROOT, Block, blocks, folders, named, unquote
 from tests.terraform.readme import tables_of
