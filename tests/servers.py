@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -84,8 +85,17 @@ def moto_server(aws_credentials: None) -> Iterator[S3Server]:
 @contextlib.contextmanager
 def moto() -> Iterator[S3Server]:
     """A moto server of the caller's own; credentials stand in the environment."""
+    from moto.s3.responses import S3Response
     from moto.server import ThreadedMotoServer
 
+    # It looks whether an object is there, and writes it, with other threads in between: S3 does both at once.
+    put_object, one_at_a_time = S3Response.put_object, threading.Lock()
+
+    def put_at_once(response: S3Response) -> Any:
+        with one_at_a_time:
+            return put_object(response)
+
+    S3Response.put_object = put_at_once
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
@@ -95,6 +105,7 @@ def moto() -> Iterator[S3Server]:
         yield found
     finally:
         server.stop()
+        S3Response.put_object = put_object
 
 
 @pytest.fixture(scope="session")

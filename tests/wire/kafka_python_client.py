@@ -201,7 +201,6 @@ class KafkaPythonClient(Client):
             isolation_level="read_committed" if given.get("read_committed") else "read_uncommitted",
             max_partition_fetch_bytes=given.get("max_partition_bytes", 1_048_576),
             allow_auto_create_topics=False,
-            metadata_max_age_ms=2_000,  # who joins before it knows the topic assigns nothing until it asks again
         )
 
     @staticmethod
@@ -210,7 +209,7 @@ class KafkaPythonClient(Client):
         deadline = time.monotonic() + WAIT_SECONDS
         while len(got) < count:
             assert time.monotonic() < deadline, f"{len(got)} of {count} records in time"
-            for records in consumer.poll(timeout_ms=200, max_records=count - len(got)).values():
+            for records in consumer.poll(timeout_ms=_POLL_MS, max_records=count - len(got)).values():
                 got.extend(_got(record) for record in records)
         return got
 
