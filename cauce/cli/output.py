@@ -9,8 +9,6 @@ from functools import wraps
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from infra.errors import CauceError
 
@@ -39,6 +37,9 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], as_jso
     if not rows:
         print(empty or "nothing to show")
         return
+    from rich.console import Console  # here: a node that starts prints no table
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False)
     for column in columns:
         right = all(isinstance(row.get(column), int | float) for row in rows)

@@ -7,7 +7,7 @@
         coordinator_keys: list[str] = array("string", "4+")
 
 The right side says wire type, versions, where null is allowed, the tag if it is a tagged field, and Kafka's default.
-`@message` and `@struct` make slotted, keyword-only dataclasses of such classes. Type checkers see ordinary attributes
+`@message` and `@struct` make slotted classes of such, with what dataclasses have. Type checkers see ordinary attributes
 with defaults. A field outside the version that is encoded is left out; one that was not decoded has its default.
 """
 
@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 Records: TypeAlias = bytes | memoryview | Sequence[bytes | memoryview] | None  # several buffers travel as one
 NULL_UUID = UUID(int=0)
+_UNSLOTTED = ("__dict__", "__weakref__")  # of the class as it was written, which has no slots
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,20 +76,64 @@ def struct(cls: type[T]) -> type[T]:
 
 
 def _build(cls: type[T], versions: Versions, flexible: Versions) -> type[T]:
-    fields = []
-    for name, line in list(vars(cls).items()):
-        if not isinstance(line, Field):
-            continue
-        fields.append(dataclasses.replace(line, name=name))
-        made: Any = (
-            dataclasses.field(default_factory=line.default)
-            if callable(line.default)
-            else dataclasses.field(default=line.default)
-        )
-        setattr(cls, name, made)
-    built = dataclasses.dataclass(slots=True, kw_only=True)(cls)
-    built.__table__ = Table(tuple(fields), versions, flexible)  # type: ignore[attr-defined]
-    return built
+    """What `dataclasses.dataclass(slots=True, kw_only=True)` makes, in a tenth of its time: a node has 250 of these."""
+    lines = {name: line for name, line in vars(cls).items() if isinstance(line, Field)}
+    for name, line in lines.items():
+        object.__setattr__(line, "name", name)
+    fields = tuple(lines.values())
+    body = {name: value for name, value in vars(cls).items() if name not in lines and name not in _UNSLOTTED}
+    body |= {
+        "__slots__": tuple(lines),
+        "__table__": Table(fields, versions, flexible),
+        "__init__": _late_initializer(fields),
+        "__eq__": _equal,
+        "__hash__": None,
+        "__repr__": _show,
+    }
+    return type(cls.__name__, cls.__bases__, body)
+
+
+def _late_initializer(fields: tuple[Field, ...]) -> Callable[..., None]:
+    """An `__init__` that writes the real one when the first message is made: most are never made by one process."""
+
+    def initialize(self: Any, **values: Any) -> None:
+        cls = type(self)
+        cls.__init__ = _initializer(cls, fields)
+        cls.__init__(self, **values)
+
+    return initialize
+
+
+def _initializer(cls: type, fields: tuple[Field, ...]) -> Any:
+    names: dict[str, Any] = {"MAKE": object()}
+    parameters, steps = [], []
+    for line in fields:
+        names[f"default_{line.name}"] = line.default
+        if callable(line.default):
+            parameters.append(f"{line.name}=MAKE")
+            steps.append(f" self.{line.name} = default_{line.name}() if {line.name} is MAKE else {line.name}")
+        else:
+            parameters.append(f"{line.name}=default_{line.name}")
+            steps.append(f" self.{line.name} = {line.name}")
+    star = "*, " if parameters else ""
+    source = f"def __init__(self, {star}{', '.join(parameters)}):\n" + ("\n".join(steps) or " pass")
+    exec(source, names)  # the names are those of a table of ours
+    made = names["__init__"]
+    made.__qualname__ = f"{cls.__qualname__}.__init__"  # for the TypeError of a field that does not exist
+    return made
+
+
+def _values(message: Any) -> tuple[Any, ...]:
+    return tuple(getattr(message, line.name) for line in message.__table__.fields)
+
+
+def _equal(self: Any, other: Any) -> Any:
+    return _values(self) == _values(other) if type(other) is type(self) else NotImplemented
+
+
+def _show(self: Any) -> str:
+    fields = ", ".join(f"{line.name}={getattr(self, line.name)!r}" for line in self.__table__.fields)
+    return f"{type(self).__qualname__}({fields})"
 
 
 def _line(kind: str, versions: str, nullable: str, tag: int | None, default: Any, of: Any = None) -> Any:

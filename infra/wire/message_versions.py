@@ -1,6 +1,7 @@
 """A range of protocol versions as the tables write it: "3+", "0-6", "2" or "none"."""
 
 from dataclasses import dataclass
+from functools import cache
 
 _OPEN = 0x7FFF  # API versions are 16 bit
 
@@ -12,15 +13,10 @@ class Versions:
     first: int
     last: int = _OPEN
 
-    @classmethod
-    def parse(cls, text: str) -> "Versions":
+    @staticmethod
+    def parse(text: str) -> "Versions":
         """Read "3+", "0-6", "2" or "none"; ValueError otherwise."""
-        if text == "none":
-            return NONE
-        if text.endswith("+"):
-            return cls(int(text[:-1]))
-        first, _, last = text.partition("-")
-        return cls(int(first), int(last or first))
+        return _parse(text)
 
     def __contains__(self, version: int) -> bool:
         return self.first <= version <= self.last
@@ -39,3 +35,13 @@ class Versions:
 
 
 NONE = Versions(0, -1)
+
+
+@cache  # a few dozen texts stand in some two thousand lines
+def _parse(text: str) -> Versions:
+    if text == "none":
+        return NONE
+    if text.endswith("+"):
+        return Versions(int(text[:-1]))
+    first, _, last = text.partition("-")
+    return Versions(int(first), int(last or first))
