@@ -1,6 +1,6 @@
 """A node's data folder: locked while the node runs, and the place where its node id is kept.
 
-<data>/node.json    format version, node id
+<data>/node.json    format version, node id, URL of the bucket that passed the whole probe
 <data>/lock         held by the running node
 <data>/wal/         the WAL
 <data>/bucket/      the folder bucket, unless another is named
@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from infra.disk import OS_DISK, Disk, opened
 from infra.errors import BadStart
@@ -64,24 +65,40 @@ class DataFolder:
 
     def node_id(self) -> int | None:
         """The id that a node on this folder had, None when there was none. Raises `BadStart` for a newer format."""
-        file = self.path / _IDENTITY
         try:
-            kept = json.loads(file.read_bytes())
-            version = int(kept["version"])
-            if version > FORMAT:
-                raise BadStart(f"{file} has format {version}, this release knows up to {FORMAT}; use a newer release")
-            return int(kept["node_id"])
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BadStart(f"{file} cannot be read ({error!r}); restore it, or name another data folder") from None
+            kept = self._identity()
+            return None if kept is None else int(kept["node_id"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._unreadable(error) from None
 
-    def keep_node_id(self, node_id: int) -> None:
-        """Remember the id, durably."""
-        body = json.dumps({"version": FORMAT, "node_id": node_id}).encode()
+    def probed_bucket(self) -> str:
+        """URL of the bucket that a node on this folder found fit, empty when there was none. Raises as `node_id`."""
+        kept = self._identity() or {}
+        return str(kept.get("probed_bucket", ""))
+
+    def keep(self, node_id: int, probed_bucket: str) -> None:
+        """Remember both, durably."""
+        body = json.dumps({"version": FORMAT, "node_id": node_id, "probed_bucket": probed_bucket}).encode()
         with opened(self._disk.open(self.path / _DRAFT, create=True)) as file:
             file.truncate(0)
             file.pwrite([body], 0)
             file.sync()
         self._disk.rename(self.path / _DRAFT, self.path / _IDENTITY)
         self._disk.sync_folder(self.path)
+
+    def _identity(self) -> dict[str, Any] | None:
+        file = self.path / _IDENTITY
+        try:
+            kept: dict[str, Any] = json.loads(file.read_bytes())
+            version = int(kept["version"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise self._unreadable(error) from None
+        if version > FORMAT:
+            raise BadStart(f"{file} has format {version}, this release knows up to {FORMAT}; use a newer release")
+        return kept
+
+    def _unreadable(self, error: Exception) -> BadStart:
+        file = self.path / _IDENTITY
+        return BadStart(f"{file} cannot be read ({error!r}); restore it, or name another data folder")

@@ -1,4 +1,4 @@
-"""Joins what the rooms tell with the metrics: the write side's observer, the store's, and gauges read when scraped."""
+"""Joins what the rooms tell with the metrics: the write side's observer, and gauges read when scraped."""
 
 from collections.abc import Callable, Iterable
 
@@ -15,19 +15,7 @@ from reader.observer import ReadObserver
 
 Committed = Callable[[], Iterable[tuple[str, str, int, int]]]  # (group, topic, partition, offset) of this node's groups
 
-_FAILED = "error"
 _COMMITTED, _ABORTED = "committed", "aborted"
-
-
-def store_observer(metrics: Metrics) -> Callable[[str, str, float, int], None]:
-    """Counts requests to the object store by kind."""
-
-    def observe(kind: str, outcome: str, seconds: float, size: int) -> None:
-        metrics.store_requests.labels(kind).inc()
-        if outcome == _FAILED:
-            metrics.store_errors.labels(kind).inc()
-
-    return observe
 
 
 class IngestMetrics(IngestObserver):

@@ -40,7 +40,7 @@ def serve(flags: Mapping[str, str], file: Path | None, *, alone: bool) -> None:
     set_up_audit_log(AUDIT_LOGGER)
 
     gc.disable()  # what is imported stays for good: looking through it again and again is a sixth of a start
-    from cauce.node import Node  # takes most of a second: not before the settings are known to be right
+    from cauce.node import Node  # not before the settings are known to be right
 
     async def run(settings: Settings) -> None:
         stop = asyncio.Event()

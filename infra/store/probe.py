@@ -11,19 +11,20 @@ from infra.errors import BadStart, Exists
 from infra.object_key import ProbeKey
 from infra.store.port import ObjectStore, StoreRefuses
 
-_WRITERS = 32
+RACE = 32  # writers
 
 
-async def probe_store(store: ObjectStore, url: str, clock: Clock = SYSTEM_CLOCK) -> None:
-    """Let 32 writers create one fresh key at once, of whom exactly one may win, and read what the winner wrote.
+async def probe_store(store: ObjectStore, url: str, clock: Clock = SYSTEM_CLOCK, writers: int = RACE) -> None:
+    """Let writers create one fresh key at once, of whom exactly one may win, then one more; read what the winner wrote.
 
+    Fewer `writers` than RACE suffice for a store that has passed with as many.
     Raises `BadStart` naming the store (`url`) when it is unfit or refuses us, `Unavailable` when it does not answer.
     """
     key = ProbeKey(clock.token()).key
     try:
-        results = await asyncio.gather(*(_wins(store, key, writer) for writer in range(_WRITERS)))
+        results = await asyncio.gather(*(_wins(store, key, writer) for writer in range(writers)))
         found = await store.get(key)
-        later = await _wins(store, key, _WRITERS)
+        later = await _wins(store, key, writers)
         await store.delete([key])
     except StoreRefuses as error:
         raise BadStart(
@@ -32,7 +33,7 @@ async def probe_store(store: ObjectStore, url: str, clock: Clock = SYSTEM_CLOCK)
     winners = [writer for writer, won in enumerate(results) if won]
     if len(winners) != 1 or later or found != _body(winners[0]):
         raise BadStart(
-            f"the bucket {url} does not keep two writers apart: {len(winners) + later} of {_WRITERS + 1} creates of "
+            f"the bucket {url} does not keep two writers apart: {len(winners) + later} of {writers + 1} creates of "
             "one object succeeded with 'If-None-Match: *', where one must. Records would be lost here. Use a store "
             "that honours conditional writes, such as Amazon S3, MinIO, Ceph, SeaweedFS, or a local folder (file:///path)"
         )

@@ -28,14 +28,21 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
             DataFolder(path).lock()
 
 
-def test_the_node_id_is_kept(tmp_path: Path) -> None:
+def test_node_id_and_probed_bucket_are_kept(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path / "deep" / "data")
     folder.lock()
     assert folder.node_id() is None
-    folder.keep_node_id(3)
-    folder.keep_node_id(4)
+    assert not folder.probed_bucket()
+    folder.keep(3, "s3://a")
+    folder.keep(4, "s3://b")
     folder.unlock()
-    assert DataFolder(tmp_path / "deep" / "data").node_id() == 4
+    again = DataFolder(tmp_path / "deep" / "data")
+    assert (again.node_id(), again.probed_bucket()) == (4, "s3://b")
+
+
+def test_a_folder_of_an_earlier_release_has_probed_nothing(tmp_path: Path) -> None:
+    (tmp_path / "node.json").write_text(json.dumps({"version": FORMAT, "node_id": 2}))
+    assert (DataFolder(tmp_path).node_id(), DataFolder(tmp_path).probed_bucket()) == (2, "")
 
 
 @pytest.mark.parametrize(
