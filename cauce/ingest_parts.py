@@ -16,7 +16,7 @@ from ingest.coordinator.coordinator import GroupCoordinator
 from ingest.coordinator.group_effects import GroupLimits
 from ingest.coordinator.offsets import OffsetLimits
 from ingest.coordinator.topic_watch import TopicWatch
-from ingest.flush_plan import FlushPolicy, FlushTrigger
+from ingest.flush_plan import GATHER_MS, FlushPolicy, FlushTrigger
 from ingest.leaders import IngestLimits, Leaders
 from ingest.manifests import ManifestFollower
 from ingest.markers import MarkerWriter
@@ -118,7 +118,9 @@ class IngestParts:
 def _flush_policy(settings: Settings) -> FlushPolicy:
     return FlushPolicy(
         object=FlushTrigger(
-            flush_bytes=settings.flush_bytes("object"), flush_interval_ms=settings.flush_interval_ms("object")
+            flush_bytes=settings.flush_bytes("object"),
+            flush_interval_ms=settings.flush_interval_ms("object"),
+            gather_ms=GATHER_MS,
         ),
         wal=FlushTrigger(flush_bytes=settings.flush_bytes("wal"), flush_interval_ms=settings.flush_interval_ms("wal")),
     )

@@ -146,7 +146,7 @@ class Flusher:
                 continue
 
     def _launch(self) -> None:
-        parts = self._schedule.take()
+        parts = self._schedule.take(self._clock.monotonic())
         if not parts:
             return
         guard = parts[0].log.guard  # the same for all: a new session begins with no logs

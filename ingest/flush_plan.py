@@ -1,15 +1,20 @@
 """Decides when to flush and what goes into one batch segment. Plain: no I/O, and the time comes as an argument.
 
 A flush is due when the unflushed bytes of a durability reach its `flush_bytes`, when the oldest of them is
-`flush_interval_ms` old, or when somebody is in a hurry (a lease is being given back). One that is due takes along
-whatever else is unflushed, up to the greatest size of a segment; partitions at `object` first, for producers wait.
+`flush_interval_ms` old, or when somebody is in a hurry (a lease is being given back). Where producers wait for it, at
+`object`, it is due within `gather_ms` when there was none for a whole interval: no more flushes than one an interval,
+and who writes now and then waits for the store alone. One that is due takes along whatever else is unflushed, up to the
+greatest size of a segment; partitions at `object` first.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from infra.ports import Durability
 from ingest.partition_log import FlushPart, PartitionLog
+
+GATHER_MS = 5  # what one client sends to several partitions, and what several markers are, comes within it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,13 +23,14 @@ class FlushTrigger:
 
     flush_bytes: int
     flush_interval_ms: int
+    gather_ms: int | None = None  # after an idle interval; None: what comes then waits as long as at any time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlushPolicy:
     """Defaults as the design states them."""
 
-    object: FlushTrigger = FlushTrigger(flush_bytes=8 << 20, flush_interval_ms=250)
+    object: FlushTrigger = FlushTrigger(flush_bytes=8 << 20, flush_interval_ms=250, gather_ms=GATHER_MS)
     wal: FlushTrigger = FlushTrigger(flush_bytes=64 << 20, flush_interval_ms=5_000)
     segment_bytes: int = 64 << 20  # bounds what one PUT repeats, and what a builder holds
     in_flight: int = 4  # flushes in the air: hides the store's latency
@@ -51,6 +57,7 @@ class FlushSchedule:
         self._waiting: dict[Durability, dict[PartitionLog, _Unflushed]] = {"object": {}, "wal": {}}
         self._bytes: dict[Durability, int] = {"object": 0, "wal": 0}
         self._hurried: set[PartitionLog] = set()
+        self._taken_at = -math.inf  # seconds, monotonic
 
     def note(self, log: PartitionLog, now: float) -> bool:
         """The WAL has more of this log. True when a flush may be due earlier than it was."""
@@ -79,8 +86,9 @@ class FlushSchedule:
         times = [self._due_in(durability, now) for durability, waiting in self._waiting.items() if waiting]
         return min(times, default=None)
 
-    def take(self) -> list[FlushPart]:
+    def take(self, now: float) -> list[FlushPart]:
         """The parts of the next segment; what does not fit stays, as old as it is."""
+        self._taken_at = now
         parts: list[FlushPart] = []
         left = self._policy.segment_bytes
         for log in list(self._in_order()):
@@ -111,7 +119,12 @@ class FlushSchedule:
         if self._is_full(durability) or not self._hurried.isdisjoint(waiting):
             return 0.0
         oldest = next(iter(waiting.values()))
-        return max(0.0, oldest.since + self._trigger(durability).flush_interval_ms / 1000 - now)
+        trigger = self._trigger(durability)
+        interval = trigger.flush_interval_ms / 1000
+        due = oldest.since + interval
+        if trigger.gather_ms is not None:
+            due = min(due, max(oldest.since + trigger.gather_ms / 1000, self._taken_at + interval))
+        return max(0.0, due - now)
 
     def _is_full(self, durability: Durability) -> bool:
         return self._bytes[durability] >= self._trigger(durability).flush_bytes

@@ -514,15 +514,40 @@ def test_when_a_flush_is_due() -> None:
     assert 2 * size < 200 <= 3 * size
     assert grow(by_object, 12.1)
     assert schedule.due_in(12.1) == 0
-    assert [(part.log, len(part.batches)) for part in schedule.take()] == [(by_object, 2), (by_wal, 1)]
+    assert [(part.log, len(part.batches)) for part in schedule.take(12.1)] == [(by_object, 2), (by_wal, 1)]
     assert schedule.due_in(12.1) == pytest.approx(0.15)  # what did not fit is as old as it was
-    assert [(part.log, len(part.batches)) for part in schedule.take()] == [(by_object, 1), (by_wal, 1)]
+    assert [(part.log, len(part.batches)) for part in schedule.take(12.1)] == [(by_object, 1), (by_wal, 1)]
     assert schedule.due_in(12.1) is None
     schedule.hurry(by_wal)
     assert grow(by_wal, 13.0)
     assert schedule.due_in(13.0) == 0
     schedule.forget(by_wal)
     assert schedule.due_in(13.0) is None
+
+
+def test_what_comes_after_an_idle_interval_is_flushed_at_once_and_then_once_an_interval() -> None:
+    schedule = FlushSchedule(
+        FlushPolicy(object=FlushTrigger(flush_bytes=1_000, flush_interval_ms=250, gather_ms=5), segment_bytes=150)
+    )
+    log = open_log("object")
+
+    def grow(now: float) -> None:
+        batch = make_batch()
+        log.on_synced(log.append([(header_of(batch), batch)], 0, 0).next_offset)
+        schedule.note(log, now)
+
+    grow(10.0)
+    assert schedule.due_in(10.0) == pytest.approx(0.005)
+    assert len(schedule.take(10.005)) == 1
+    grow(10.1)
+    assert schedule.due_in(10.1) == pytest.approx(0.155)  # an interval after the last one began
+    for _ in range(2):
+        grow(10.2)
+    assert len(schedule.take(10.255)) == 1
+    assert schedule.due_in(10.3) == pytest.approx(0.05)  # what did not fit was 0.25 s old before the next interval ends
+    schedule.take(10.35)
+    grow(10.6)
+    assert schedule.due_in(10.6) == pytest.approx(0.005)
 
 
 def test_every_so_many_segments_are_told_the_last_holders_also_of_what_was_given_back() -> None:
