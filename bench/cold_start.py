@@ -40,7 +40,7 @@ _ROOT = Path(__file__).parent.parent
 _ROOMS = ("cauce", "infra", "ingest", "reader", "compactor")
 _PAUSE_SECONDS = 0.005
 _GIVE_UP_SECONDS = 60.0
-_BASELINES = {"python -c pass": "pass", "import cauce.node": "import cauce.node"}
+_BASELINES = {"python -c pass": "pass", "import cauce.serving": "import cauce.serving"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,8 @@ SETTINGS: dict[str, ConfigDef] = {
             "cauce.flush.interval.ms",
             _L,
             "-1",
-            "The oldest unflushed batch is flushed after so long, at object at once when the last flush is as long ago; "
-            "-1: 250 at object, 5000 at wal.",
+            "The oldest unflushed batch is flushed after so long, at object at once when the last flush was as long "
+            "ago; -1: 250 at object, 5000 at wal.",
             low=-1,
         ),
         ConfigDef(

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from infra.records.varints import Ints, varint_sizes, write_varints, zigzag
@@ -37,6 +36,8 @@ def row_sizes(rows: pa.Table) -> Ints:
 
 def encode_rows(rows: pa.RecordBatch, offset_delta: Ints, timestamp_delta: Ints) -> tuple[memoryview, list[int]]:
     """The records one behind the other, and where each begins, with one entry more for the end."""
+    import pyarrow.compute as pc  # a twentieth of a node's start, and not needed for it
+
     key, value = rows.column("key"), rows.column("value")
     key_length, value_length = _lengths(key), _lengths(value)
     headers = _encode_headers(rows.column("headers"))
@@ -76,6 +77,8 @@ class _Headers:
 
 
 def _encode_headers(column: pa.Array) -> _Headers:
+    import pyarrow.compute as pc
+
     counts = _counts(column)
     if not counts.any():
         return _Headers([_NO_HEADERS], np.ones(1, np.int64))
@@ -113,6 +116,8 @@ def _packed(numbers: Sequence[_Numbers]) -> pa.Array:
 
 def _lengths(column: pa.Array | pa.ChunkedArray) -> Ints:
     """Bytes of each entry, -1 for null."""
+    import pyarrow.compute as pc
+
     lengths = pc.binary_length(column)
     if lengths.null_count:
         lengths = lengths.fill_null(-1)
@@ -121,6 +126,8 @@ def _lengths(column: pa.Array | pa.ChunkedArray) -> Ints:
 
 def _counts(column: pa.Array) -> Ints:
     """Headers of each record."""
+    import pyarrow.compute as pc
+
     return np.asarray(pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False), np.int64)
 
 

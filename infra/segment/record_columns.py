@@ -13,7 +13,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from infra.records.columns import RECORDS
 
@@ -60,6 +59,8 @@ def to_stored(rows: pa.Table, partition: int, value_format: str, *, microseconds
 
 def from_stored(table: pa.Table, columns: Sequence[str]) -> pa.Table:
     """The segment's columns (those that `stored_names` names) as these columns of RECORDS."""
+    import pyarrow.compute as pc  # a twentieth of a node's start, and not needed for it
+
     if VALUE_BYTES in table.column_names:
         text, other = table[VALUE].cast(pa.binary()), table[VALUE_BYTES]
         merged = text if other.null_count == len(other) else pc.coalesce(text, other)
@@ -68,6 +69,8 @@ def from_stored(table: pa.Table, columns: Sequence[str]) -> pa.Table:
 
 
 def _split(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    import pyarrow.compute as pc
+
     try:
         return values.cast(pa.string()), pa.chunked_array([pa.nulls(len(values), pa.binary())])
     except pa.ArrowInvalid:  # at least one of them is no UTF-8
