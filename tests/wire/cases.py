@@ -11,6 +11,8 @@ from tests.wire.client import WAIT_SECONDS, Client, Got, Member, RefusedByServer
 
 T = TypeVar("T")
 
+FOR_EVER = {"retention.ms": "-1"}  # records of times long past are expired as soon as a compactor looks
+
 
 def eventually(what: str, probe: Callable[[], T]) -> T:
     """Poll until the probe gives something true."""
@@ -30,7 +32,7 @@ def refused(code: ErrorCode, call: Callable[[], object]) -> None:
 
 
 def round_trip(client: Client, topic: str, records: list[Sent], **options: object) -> list[Got]:
-    client.create_topic(topic)
+    client.create_topic(topic, configs=FOR_EVER)
     offsets = client.produce(topic, records, **options)  # type: ignore[arg-type]
     got = client.read(topic, len(records))
     assert [one.offset for one in got] == list(range(len(records)))
@@ -224,7 +226,7 @@ def consume_out_of_range_earliest(client: Client, name: str) -> None:
 
 def consume_by_time(client: Client, name: str) -> None:
     """offsets by timestamp"""
-    client.create_topic(name)
+    client.create_topic(name, configs=FOR_EVER)
     start = 1_700_000_000_000
     client.produce(name, [Sent(b"%d" % number, timestamp=start + 1000 * number) for number in range(100)])
     assert client.offset_at(name, 0, start) == 0
@@ -234,7 +236,7 @@ def consume_by_time(client: Client, name: str) -> None:
 
 def consume_after_last_time(client: Client, name: str) -> None:
     """a time after the last record has no offset"""
-    client.create_topic(name)
+    client.create_topic(name, configs=FOR_EVER)
     client.produce(name, [Sent(b"v", timestamp=1_700_000_000_000)])
     assert client.offset_at(name, 0, 1_700_000_000_001) is None
 

@@ -17,6 +17,7 @@ public class Suite {
     interface Call { void run() throws Exception; }
 
     static final long WAIT_MS = 45_000;
+    static final Map<String, String> FOR_EVER = Map.of("retention.ms", "-1"); // records of times long past would expire
     static String bootstrap;
     static int nodes;
     static Admin admin;
@@ -71,7 +72,7 @@ public class Suite {
         cases.put("consume_read_committed", topic -> { create(topic, 1, Map.of()); send(topic, numbered(50, 50), Map.of()); read(topic, 50, Map.of(), Map.of("isolation.level", "read_committed")); });
         cases.put("consume_out_of_range_earliest", topic -> { create(topic, 1, Map.of()); send(topic, numbered(30, 50), Map.of()); equal(0L, read(topic, 30, Map.of(0, 5000L), Map.of()).get(0).offset()); });
         cases.put("consume_by_time", Suite::byTime);
-        cases.put("consume_after_last_time", topic -> { create(topic, 1, Map.of()); send(topic, List.of(at("v", 1_700_000_000_000L)), Map.of()); equal(-1L, offset(topic, OffsetSpec.forTimestamp(1_700_000_000_001L))); });
+        cases.put("consume_after_last_time", topic -> { create(topic, 1, FOR_EVER); send(topic, List.of(at("v", 1_700_000_000_000L)), Map.of()); equal(-1L, offset(topic, OffsetSpec.forTimestamp(1_700_000_000_001L))); });
         cases.put("consume_watermarks", topic -> { create(topic, 1, Map.of()); send(topic, numbered(17, 50), Map.of()); equal(0L, offset(topic, OffsetSpec.earliest())); equal(17L, offset(topic, OffsetSpec.latest())); });
         cases.put("consume_deleted_records", Suite::deletedRecords);
         cases.put("group_reads_all", Suite::groupReadsAll);
@@ -181,7 +182,7 @@ public class Suite {
     }
 
     static List<ConsumerRecord<byte[], byte[]>> roundTrip(String topic, List<ProducerRecord<byte[], byte[]>> records, Map<String, Object> options) throws Exception {
-        create(topic, 1, Map.of());
+        create(topic, 1, FOR_EVER);
         send(topic, records, options);
         List<ConsumerRecord<byte[], byte[]>> got = read(topic, records.size(), Map.of(), Map.of());
         for (int n = 0; n < records.size(); n++) {
@@ -268,7 +269,7 @@ public class Suite {
     }
 
     static void byTime(String topic) throws Exception {
-        create(topic, 1, Map.of());
+        create(topic, 1, FOR_EVER);
         long start = 1_700_000_000_000L;
         send(topic, IntStream.range(0, 100).mapToObj(n -> at("" + n, start + 1000L * n)).collect(Collectors.toList()), Map.of());
         equal(0L, offset(topic, OffsetSpec.forTimestamp(start)));

@@ -4,6 +4,7 @@ const assert = require("node:assert");
 const crypto = require("node:crypto");
 
 const WAIT_MS = 45000;
+const FOR_EVER = { "retention.ms": "-1" }; // records of times long past would expire
 const [bootstrap, nodes = "1", stage = "", kinds = ""] = process.argv.slice(2);
 const kafka = new Kafka({ brokers: bootstrap.split(","), clientId: "suite", logLevel: logLevel.NOTHING });
 const admin = kafka.admin();
@@ -63,7 +64,7 @@ function last(topic, got) {
 }
 
 async function roundTrip(topic, messages, options) {
-  await create(topic);
+  await create(topic, 1, FOR_EVER);
   await send(topic, messages, options);
   const got = await read(topic, messages.length);
   messages.forEach((sent, n) => {
@@ -149,7 +150,7 @@ const cases = {
     (await read(topic, 300, { maxBytesPerPartition: 1000 })).forEach((one, n) => assert.equal(Number(one.offset), n));
   },
   consume_by_time: async (topic) => {
-    await create(topic);
+    await create(topic, 1, FOR_EVER);
     const start = 1700000000000;
     await send(topic, Array.from({ length: 100 }, (_, n) => ({ value: `${n}`, timestamp: String(start + 1000 * n) })));
     assert.equal((await admin.fetchTopicOffsetsByTimestamp(topic, start + 41500))[0].offset, "42");
