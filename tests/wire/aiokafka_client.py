@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
@@ -13,7 +14,7 @@ from aiokafka.errors import KafkaError, ProducerFenced, UnknownError, for_code
 from aiokafka.structs import OffsetAndMetadata
 
 from infra.error_code import ErrorCode
-from tests.wire.client import WAIT_SECONDS, Client, Got, LeftOut, Member, RefusedByServer, Sent, Transactional
+from tests.wire.client import WAIT_SECONDS, Client, Got, LeftOut, Member, RefusedByServer, Security, Sent, Transactional
 
 T = TypeVar("T")
 
@@ -33,6 +34,20 @@ class Loop:
             raise RefusedByServer(ErrorCode.PRODUCER_FENCED, str(error)) from None
         except KafkaError as error:
             raise RefusedByServer(getattr(error, "errno", -1), str(error)) from None
+
+
+def _connecting(bootstrap: str, security: Security | None) -> dict[str, Any]:
+    """Options of everything that connects."""
+    if security is None:
+        return {"bootstrap_servers": bootstrap}
+    return {
+        "bootstrap_servers": bootstrap,
+        "security_protocol": "SASL_SSL",
+        "ssl_context": ssl.create_default_context(cafile=str(security.authority)),
+        "sasl_mechanism": security.mechanism,
+        "sasl_plain_username": security.user,
+        "sasl_plain_password": security.password,
+    }
 
 
 def _got(record: Any) -> Got:
@@ -88,10 +103,10 @@ class AiokafkaMember(Member):
 class AiokafkaTransactional(Transactional):
     """A transactional producer of aiokafka."""
 
-    def __init__(self, loop: Loop, bootstrap: str, transactional_id: str, timeout_ms: int) -> None:
+    def __init__(self, loop: Loop, connecting: Mapping[str, Any], transactional_id: str, timeout_ms: int) -> None:
         async def start() -> AIOKafkaProducer:
             producer = AIOKafkaProducer(
-                bootstrap_servers=bootstrap, transactional_id=transactional_id, transaction_timeout_ms=timeout_ms
+                **connecting, transactional_id=transactional_id, transaction_timeout_ms=timeout_ms
             )
             await producer.start()
             return producer
@@ -132,13 +147,14 @@ class AiokafkaClient(Client):
 
     name: ClassVar[str] = "aiokafka"
 
-    def __init__(self, bootstrap: str) -> None:
-        super().__init__(bootstrap)
+    def __init__(self, bootstrap: str, security: Security | None = None, node_count: int = 1) -> None:
+        super().__init__(bootstrap, security, node_count)
+        self._connecting = _connecting(bootstrap, security)
         self._loop = Loop()
 
     def _administer(self, action: Callable[[AIOKafkaAdminClient], Coroutine[Any, Any, T]]) -> T:
         async def run() -> T:
-            admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+            admin = AIOKafkaAdminClient(**self._connecting)
             await admin.start()
             try:
                 return await action(admin)
@@ -151,9 +167,7 @@ class AiokafkaClient(Client):
         self, action: Callable[[AIOKafkaConsumer], Coroutine[Any, Any, T]], group: str | None = None, **options: Any
     ) -> T:
         async def run() -> T:
-            consumer = AIOKafkaConsumer(
-                bootstrap_servers=self.bootstrap, group_id=group, enable_auto_commit=False, **options
-            )
+            consumer = AIOKafkaConsumer(**self._connecting, group_id=group, enable_auto_commit=False, **options)
             await consumer.start()
             try:
                 return await action(consumer)
@@ -213,7 +227,7 @@ class AiokafkaClient(Client):
     ) -> list[int]:
         async def run() -> list[int]:
             producer = AIOKafkaProducer(
-                bootstrap_servers=self.bootstrap,
+                **self._connecting,
                 compression_type=None if codec == "none" else codec,
                 acks="all" if acks == -1 else acks,
                 enable_idempotence=idempotent,
@@ -303,7 +317,7 @@ class AiokafkaClient(Client):
         if cooperative:
             raise LeftOut("no cooperative assignor")
         options: dict[str, Any] = {
-            "bootstrap_servers": self.bootstrap,
+            **self._connecting,
             "group_id": group,
             "session_timeout_ms": timeout_ms,
         }
@@ -360,7 +374,7 @@ class AiokafkaClient(Client):
         raise LeftOut("the admin client has no DeleteGroups")
 
     def transactional(self, transactional_id: str, timeout_ms: int = 60_000) -> Transactional:
-        return AiokafkaTransactional(self._loop, self.bootstrap, transactional_id, timeout_ms)
+        return AiokafkaTransactional(self._loop, self._connecting, transactional_id, timeout_ms)
 
     def transform(
         self, producer: Transactional, source: str, target: str, group: str, count: int, *, commit: bool

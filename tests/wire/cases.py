@@ -464,7 +464,7 @@ def admin_broker_configs(client: Client, name: str) -> None:
 
 def admin_nodes(client: Client, name: str) -> None:
     """the cluster's nodes are described"""
-    assert client.nodes() == 1
+    assert client.nodes() == client.node_count
 
 
 # -- transactions

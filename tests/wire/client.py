@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from tests.patience import PATIENCE
@@ -20,6 +21,16 @@ class RefusedByServer(Exception):
     def __init__(self, code: int, text: str = "") -> None:
         super().__init__(f"{code} {text}")
         self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """Who a client is and how it proves it, over TLS; each library has words of its own for it."""
+
+    mechanism: str  # of SASL
+    user: str
+    password: str
+    authority: Path  # PEM of the authority that the nodes' certificates must come from
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +110,11 @@ class Client(ABC):
 
     name: ClassVar[str]
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, security: Security | None = None, node_count: int = 1) -> None:
+        """`security`: None for plain text and nobody in particular. `node_count`: how many nodes there are."""
         self.bootstrap = bootstrap
+        self.security = security
+        self.node_count = node_count
 
     def close(self) -> None:  # noqa: B027 (most keep nothing open)
         """Leave no connection and no thread behind."""

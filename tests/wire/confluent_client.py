@@ -26,13 +26,27 @@ from confluent_kafka.admin import (
 )
 
 from infra.error_code import ErrorCode
-from tests.wire.client import WAIT_SECONDS, Client, Got, Member, RefusedByServer, Sent, Transactional
+from tests.wire.client import WAIT_SECONDS, Client, Got, Member, RefusedByServer, Security, Sent, Transactional
 
 _COORDINATOR_MOVES = (
     ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
     ErrorCode.COORDINATOR_NOT_AVAILABLE,
     ErrorCode.NOT_COORDINATOR,
 )
+
+
+def _connecting(bootstrap: str, security: Security | None) -> dict[str, Any]:
+    """Settings of everything that connects."""
+    if security is None:
+        return {"bootstrap.servers": bootstrap}
+    return {
+        "bootstrap.servers": bootstrap,
+        "security.protocol": "SASL_SSL",
+        "ssl.ca.location": str(security.authority),
+        "sasl.mechanism": security.mechanism,
+        "sasl.username": security.user,
+        "sasl.password": security.password,
+    }
 
 
 def _refuse(error: KafkaError) -> RefusedByServer:
@@ -74,10 +88,10 @@ def _got(message: Any) -> Got:
 class ConfluentMember(Member):
     """A subscribed consumer in a thread of its own."""
 
-    def __init__(self, bootstrap: str, topic: str, group: str, options: Mapping[str, object]) -> None:
+    def __init__(self, connecting: Mapping[str, Any], topic: str, group: str, options: Mapping[str, object]) -> None:
         self._consumer = Consumer(
             {
-                "bootstrap.servers": bootstrap,
+                **connecting,
                 "log_level": 0,
                 "group.id": group,
                 "auto.offset.reset": "earliest",
@@ -112,9 +126,9 @@ class ConfluentMember(Member):
 class ConfluentTransactional(Transactional):
     """A transactional producer of librdkafka."""
 
-    def __init__(self, bootstrap: str, transactional_id: str, timeout_ms: int) -> None:
+    def __init__(self, connecting: Mapping[str, Any], transactional_id: str, timeout_ms: int) -> None:
         options = {"transactional.id": transactional_id, "transaction.timeout.ms": timeout_ms, "linger.ms": 5}
-        self._producer = Producer({"bootstrap.servers": bootstrap, "logger": _quiet(), **options})
+        self._producer = Producer({**connecting, "logger": _quiet(), **options})
         _transact(self._producer.init_transactions, WAIT_SECONDS)
 
     def begin(self) -> None:
@@ -170,9 +184,10 @@ class ConfluentClient(Client):
 
     name: ClassVar[str] = "confluent-kafka"
 
-    def __init__(self, bootstrap: str) -> None:
-        super().__init__(bootstrap)
-        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    def __init__(self, bootstrap: str, security: Security | None = None, node_count: int = 1) -> None:
+        super().__init__(bootstrap, security, node_count)
+        self._connecting = _connecting(bootstrap, security)
+        self._admin = AdminClient({**self._connecting, "log_level": 0})
 
     def create_topic(self, topic: str, partitions: int = 1, configs: Mapping[str, str] | None = None) -> None:
         new = NewTopic(topic, partitions, 1, config=dict(configs or {}))
@@ -220,7 +235,7 @@ class ConfluentClient(Client):
     ) -> list[int]:
         producer = Producer(
             {
-                "bootstrap.servers": self.bootstrap,
+                **self._connecting,
                 "log_level": 0,
                 "compression.type": codec,
                 "acks": acks,
@@ -268,7 +283,7 @@ class ConfluentClient(Client):
     def _consumer(self, group: str, options: Mapping[str, object]) -> Consumer:
         return Consumer(
             {
-                "bootstrap.servers": self.bootstrap,
+                **self._connecting,
                 "log_level": 0,
                 "group.id": group,
                 "enable.auto.commit": False,
@@ -314,7 +329,7 @@ class ConfluentClient(Client):
             options["group.instance.id"] = instance_id
         if cooperative:
             options["partition.assignment.strategy"] = "cooperative-sticky"
-        return ConfluentMember(self.bootstrap, topic, group, options)
+        return ConfluentMember(self._connecting, topic, group, options)
 
     def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
         consumer = self._consumer("reader", {})
@@ -352,7 +367,7 @@ class ConfluentClient(Client):
         _result(self._admin.delete_consumer_groups([group])[group])
 
     def transactional(self, transactional_id: str, timeout_ms: int = 60_000) -> Transactional:
-        return ConfluentTransactional(self.bootstrap, transactional_id, timeout_ms)
+        return ConfluentTransactional(self._connecting, transactional_id, timeout_ms)
 
     def transform(
         self, producer: Transactional, source: str, target: str, group: str, count: int, *, commit: bool

@@ -12,13 +12,27 @@ from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from infra.error_code import ErrorCode
-from tests.wire.client import WAIT_SECONDS, Client, Got, LeftOut, Member, RefusedByServer, Sent, Transactional
+from tests.wire.client import WAIT_SECONDS, Client, Got, LeftOut, Member, RefusedByServer, Security, Sent, Transactional
 
 T = TypeVar("T")
 
 # kafka-python 3.0.12 drops its assignment when a poll times out between the answers to its JoinGroup and SyncGroup, and
 # never joins again. It looks for metadata every 100 ms and joins then, so polls must not end on that beat.
 _POLL_MS = 1_050
+
+
+def _connecting(bootstrap: str, security: Security | None) -> dict[str, Any]:
+    """Options of everything that connects."""
+    if security is None:
+        return {"bootstrap_servers": bootstrap}
+    return {
+        "bootstrap_servers": bootstrap,
+        "security_protocol": "SASL_SSL",
+        "ssl_cafile": str(security.authority),
+        "sasl_mechanism": security.mechanism,
+        "sasl_plain_username": security.user,
+        "sasl_plain_password": security.password,
+    }
 
 
 def _call(action: Callable[[], T]) -> T:
@@ -36,10 +50,10 @@ def _got(record: Any) -> Got:
 class KafkaPythonMember(Member):
     """A subscribed consumer in a thread of its own."""
 
-    def __init__(self, bootstrap: str, topic: str, group: str, options: Mapping[str, Any]) -> None:
+    def __init__(self, connecting: Mapping[str, Any], topic: str, group: str, options: Mapping[str, Any]) -> None:
         self._consumer = KafkaConsumer(
             topic,
-            bootstrap_servers=bootstrap,
+            **connecting,
             group_id=group,
             auto_offset_reset="earliest",
             heartbeat_interval_ms=300,
@@ -72,9 +86,9 @@ class KafkaPythonMember(Member):
 class KafkaPythonTransactional(Transactional):
     """A transactional producer of kafka-python."""
 
-    def __init__(self, bootstrap: str, transactional_id: str, timeout_ms: int) -> None:
+    def __init__(self, connecting: Mapping[str, Any], transactional_id: str, timeout_ms: int) -> None:
         self._producer = KafkaProducer(
-            bootstrap_servers=bootstrap,
+            **connecting,
             transactional_id=transactional_id,
             transaction_timeout_ms=timeout_ms,
             delivery_timeout_ms=int(WAIT_SECONDS * 1000),
@@ -119,9 +133,10 @@ class KafkaPythonClient(Client):
 
     name: ClassVar[str] = "kafka-python"
 
-    def __init__(self, bootstrap: str) -> None:
-        super().__init__(bootstrap)
-        self._admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    def __init__(self, bootstrap: str, security: Security | None = None, node_count: int = 1) -> None:
+        super().__init__(bootstrap, security, node_count)
+        self._connecting = _connecting(bootstrap, security)
+        self._admin = KafkaAdminClient(**self._connecting)
 
     def close(self) -> None:
         self._admin.close()
@@ -165,7 +180,7 @@ class KafkaPythonClient(Client):
         self, topic: str, records: Sequence[Sent], *, codec: str = "none", acks: int = -1, idempotent: bool = False
     ) -> list[int]:
         producer = KafkaProducer(
-            bootstrap_servers=self.bootstrap,
+            **self._connecting,
             compression_type=None if codec == "none" else codec,
             acks="all" if acks == -1 else acks,
             enable_idempotence=idempotent,
@@ -194,7 +209,7 @@ class KafkaPythonClient(Client):
     def _consumer(self, group: str | None = None, options: Mapping[str, object] | None = None) -> KafkaConsumer:
         given = options or {}
         return KafkaConsumer(
-            bootstrap_servers=self.bootstrap,
+            **self._connecting,
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset=given.get("reset", "earliest"),
@@ -261,7 +276,7 @@ class KafkaPythonClient(Client):
             except ImportError:
                 raise LeftOut("no cooperative assignor") from None
             options["partition_assignment_strategy"] = [CooperativeStickyPartitionAssignor]
-        return KafkaPythonMember(self.bootstrap, topic, group, options)
+        return KafkaPythonMember(self._connecting, topic, group, options)
 
     def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
         place = TopicPartition(topic, partition)
@@ -317,7 +332,7 @@ class KafkaPythonClient(Client):
 
     def transactional(self, transactional_id: str, timeout_ms: int = 60_000) -> Transactional:
         try:
-            return KafkaPythonTransactional(self.bootstrap, transactional_id, timeout_ms)
+            return KafkaPythonTransactional(self._connecting, transactional_id, timeout_ms)
         except RefusedByServer as refused:
             if refused.code == ErrorCode.UNKNOWN_SERVER_ERROR:
                 raise LeftOut("its error does not have the code of the refusal") from None

@@ -1,6 +1,7 @@
 """Clients that are not Python: how their suites are built and run, where their tools are present."""
 
 import importlib.util
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.wire.cases import KINDS
+from tests.wire.client import Security
 
 _HERE = Path(__file__).parent
 _SUITE_SECONDS = 420.0
@@ -63,16 +65,41 @@ PEERS = [Peer("java", "4.3.0", _java), Peer("kafkajs", "2.2.4", _kafkajs)]
 
 
 def run_suite(
-    command: list[str], bootstrap: str, nodes: int = 1, stage: str = "", kinds: Sequence[str] = KINDS
+    command: list[str],
+    bootstrap: str,
+    nodes: int = 1,
+    stage: str = "",
+    kinds: Sequence[str] = KINDS,
+    security: Security | None = None,
 ) -> Iterator[tuple[str, str, str]]:
     """(case, pass or fail, why) of every case of these kinds that the suite has, on a cluster of so many nodes.
 
     `stage` keeps the names of topics apart from those of an earlier run on the same cluster.
     """
     words = [bootstrap, str(nodes), stage, ",".join(kinds)]
-    done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=_SUITE_SECONDS)
+    done = subprocess.run(
+        [*command, *words],
+        capture_output=True,
+        text=True,
+        timeout=_SUITE_SECONDS,
+        env={**os.environ, **_told(security)},
+    )
     for line in done.stdout.splitlines():
-        case, outcome, *why = line.split("\t")
-        yield case, outcome, " ".join(why)
+        case, tab, rest = line.partition("\t")
+        if tab:  # the Java client logs there too
+            outcome, _, why = rest.partition("\t")
+            yield case, outcome, why
     if done.returncode:
         raise RuntimeError(f"the suite ended with {done.returncode}:\n{done.stderr[-2000:]}")
+
+
+def _told(security: Security | None) -> dict[str, str]:
+    """Who a suite is, as variables of its environment."""
+    if security is None:
+        return {}
+    return {
+        "SUITE_MECHANISM": security.mechanism,
+        "SUITE_USER": security.user,
+        "SUITE_PASSWORD": security.password,
+        "SUITE_AUTHORITY": str(security.authority),
+    }

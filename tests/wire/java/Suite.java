@@ -18,16 +18,14 @@ public class Suite {
 
     static final long WAIT_MS = 45_000;
     static final Map<String, String> FOR_EVER = Map.of("retention.ms", "-1"); // records of times long past would expire
-    static String bootstrap;
+    static Map<String, Object> connecting;
     static int nodes;
     static Admin admin;
 
     public static void main(String[] words) throws Exception {
-        bootstrap = words[0];
+        connecting = connecting(words[0]);
         nodes = words.length > 1 ? Integer.parseInt(words[1]) : 1;
-        Map<String, Object> options = new HashMap<>();
-        options.put("bootstrap.servers", bootstrap);
-        admin = Admin.create(options);
+        admin = Admin.create(connecting);
         Map<String, Case> cases = cases();
         if (words.length > 3) cases.keySet().removeIf(name -> !List.of(words[3].split(",")).contains(name.split("_")[0]));
         for (Map.Entry<String, Case> one : cases.entrySet()) {
@@ -43,6 +41,20 @@ public class Suite {
         }
         admin.close(Duration.ofSeconds(5));
         System.exit(0);
+    }
+
+    /** Options of everything that connects; who the suite is, if anybody, stands in its environment. */
+    static Map<String, Object> connecting(String bootstrap) {
+        Map<String, Object> options = new HashMap<>(Map.of("bootstrap.servers", bootstrap));
+        Map<String, String> told = System.getenv();
+        if (!told.containsKey("SUITE_USER")) return options;
+        options.put("security.protocol", "SASL_SSL");
+        options.put("ssl.truststore.type", "PEM");
+        options.put("ssl.truststore.location", told.get("SUITE_AUTHORITY"));
+        options.put("sasl.mechanism", told.get("SUITE_MECHANISM"));
+        options.put("sasl.jaas.config", String.format("%s required username=\"%s\" password=\"%s\";",
+            "org.apache.kafka.common.security.scram.ScramLoginModule", told.get("SUITE_USER"), told.get("SUITE_PASSWORD")));
+        return options;
     }
 
     static Map<String, Case> cases() {
@@ -140,7 +152,8 @@ public class Suite {
     static int partitions(String topic) throws Exception { return admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic).partitions().size(); }
 
     static List<Long> send(String topic, List<ProducerRecord<byte[], byte[]>> records, Map<String, Object> given) throws Exception {
-        Map<String, Object> options = new HashMap<>(Map.of("bootstrap.servers", bootstrap, "linger.ms", 20, "max.request.size", 10_000_000, "delivery.timeout.ms", (int) WAIT_MS, "request.timeout.ms", 20_000));
+        Map<String, Object> options = new HashMap<>(connecting);
+        options.putAll(Map.of("linger.ms", 20, "max.request.size", 10_000_000, "delivery.timeout.ms", (int) WAIT_MS, "request.timeout.ms", 20_000));
         options.putAll(given);
         try (KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(options, new ByteArraySerializer(), new ByteArraySerializer())) {
             List<Future<RecordMetadata>> futures = new ArrayList<>();
@@ -154,7 +167,8 @@ public class Suite {
     }
 
     static KafkaConsumer<byte[], byte[]> consumer(String group, Map<String, Object> given) {
-        Map<String, Object> options = new HashMap<>(Map.of("bootstrap.servers", bootstrap, "enable.auto.commit", false, "auto.offset.reset", "earliest"));
+        Map<String, Object> options = new HashMap<>(connecting);
+        options.putAll(Map.of("enable.auto.commit", false, "auto.offset.reset", "earliest"));
         if (group != null) options.put("group.id", group);
         options.putAll(given);
         return new KafkaConsumer<>(options, new ByteArrayDeserializer(), new ByteArrayDeserializer());
@@ -397,7 +411,8 @@ public class Suite {
     // -- transactions
 
     static KafkaProducer<byte[], byte[]> transactional(String id, int timeoutMs) {
-        Map<String, Object> options = Map.of("bootstrap.servers", bootstrap, "transactional.id", id, "transaction.timeout.ms", timeoutMs, "max.block.ms", WAIT_MS, "delivery.timeout.ms", (int) WAIT_MS, "request.timeout.ms", 20_000);
+        Map<String, Object> options = new HashMap<>(connecting);
+        options.putAll(Map.of("transactional.id", id, "transaction.timeout.ms", timeoutMs, "max.block.ms", WAIT_MS, "delivery.timeout.ms", (int) WAIT_MS, "request.timeout.ms", 20_000));
         KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(options, new ByteArraySerializer(), new ByteArraySerializer());
         try { producer.initTransactions(); } catch (RuntimeException error) { producer.close(Duration.ZERO); throw error; }
         return producer;

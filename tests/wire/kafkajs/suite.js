@@ -2,15 +2,22 @@
 const { Kafka, logLevel, CompressionTypes } = require("kafkajs");
 const assert = require("node:assert");
 const crypto = require("node:crypto");
+const fs = require("node:fs");
 
 const WAIT_MS = 45000;
 const FOR_EVER = { "retention.ms": "-1" }; // records of times long past would expire
 const [bootstrap, nodes = "1", stage = "", kinds = ""] = process.argv.slice(2);
-const kafka = new Kafka({ brokers: bootstrap.split(","), clientId: "suite", logLevel: logLevel.NOTHING });
+const kafka = new Kafka({ brokers: bootstrap.split(","), clientId: "suite", logLevel: logLevel.NOTHING, ...security(process.env) });
 const admin = kafka.admin();
 const bytes = (text) => (text === null ? null : Buffer.from(text));
 const numbered = (count, size) =>
   Array.from({ length: count }, (_, n) => ({ key: `k${n}`, value: String(n).padStart(8, "0").repeat(Math.max(1, size >> 3)), partition: 0 }));
+
+// Who the suite is, if anybody, stands in its environment.
+function security({ SUITE_USER: username, SUITE_PASSWORD: password, SUITE_MECHANISM: mechanism, SUITE_AUTHORITY: authority }) {
+  if (!username) return {};
+  return { ssl: { ca: [fs.readFileSync(authority)] }, sasl: { mechanism: mechanism.toLowerCase(), username, password } };
+}
 
 async function until(what, probe) {
   const end = Date.now() + WAIT_MS;
