@@ -1,4 +1,5 @@
-"""The services of compose.yaml as processes of this machine: their own commands, environment and health checks.
+"""The services of compose.yaml, and of what is laid over it, as processes of this machine: their own commands,
+environment, secrets and health checks.
 
 Every service gets a loopback address of its own in place of its name and of 0.0.0.0, so that the ports stay as the file
 has them. What the images bring is here as a package: Valkey, SeaweedFS, and Cauce itself.
@@ -7,6 +8,7 @@ has them. What the images bring is here as a package: Valkey, SeaweedFS, and Cau
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,15 +25,45 @@ from infra.view.embedded import find_server
 from tests.image.dockerfile import ROOT
 
 COMPOSE = ROOT / "compose.yaml"
+SECURE = ROOT / "compose.secure.yaml"
 _ENTRY = {"cauce": [sys.executable, "-m", "cauce"]}  # image → entry point
 _START_SECONDS = 90.0
 _UNITS = {"s": 1, "m": 60}
+_TAKES_THE_PLACE = ("command", "test")  # lists of these names; others are added to
+_SECRETS = "/run/secrets"
 
 
-def services() -> dict[str, dict[str, Any]]:
-    """The file's services, its anchors merged."""
-    found: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["services"]
+def document(*files: Path) -> dict[str, Any]:
+    """The files as one, their anchors merged, each laid over those before it as `docker compose -f … -f …` does it."""
+    found: dict[str, Any] = {}
+    for file in files:
+        found = _laid_over(found, yaml.safe_load(file.read_text()))
     return found
+
+
+def _laid_over(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(under)
+    for name, value in over.items():
+        below = under.get(name)
+        if isinstance(value, dict) and isinstance(below, dict):
+            found[name] = _laid_over(below, value)
+        elif isinstance(value, list) and isinstance(below, list) and name not in _TAKES_THE_PLACE:
+            found[name] = below + value
+        else:
+            found[name] = value
+    return found
+
+
+def services(*files: Path) -> dict[str, dict[str, Any]]:
+    """The services of compose.yaml with these files laid over it."""
+    found: dict[str, dict[str, Any]] = document(COMPOSE, *files)["services"]
+    return found
+
+
+def secret_files(row: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, str]:
+    """Name below /run/secrets → file, of a service's secrets and those that the document gives."""
+    long = [{"source": one, "target": one} if isinstance(one, str) else one for one in row.get("secrets", ())]
+    return {one["target"]: given[one["source"]]["file"] for one in long}
 
 
 def seconds(text: str) -> int:
@@ -56,19 +88,24 @@ class Service:
 
 
 class Composed:
-    """All services of the file, started in the order that they ask for."""
+    """All services of the files, started in the order that they ask for."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *over: Path, settings: Mapping[str, str] | None = None) -> None:
+        """`over`: files laid over compose.yaml; their secrets are looked for in `folder`. `settings`: further variables
+        of every node."""
+        self._document = document(COMPOSE, *over)
         net = random.SystemRandom().randrange(1 << 14)
         self.addresses = {
-            name: f"127.{64 + net // 128}.{net % 128 + 1}.{number + 1}" for number, name in enumerate(services())
+            name: f"127.{64 + net // 128}.{net % 128 + 1}.{number + 1}"
+            for number, name in enumerate(self._document["services"])
         }
         self.running: dict[str, Service] = {}
         self._folder = folder
+        self._settings = dict(settings or {})
 
     def start(self) -> None:
         """Start them all: those first on whom others depend, and go on when they are healthy."""
-        waiting = services()
+        waiting = dict(self._document["services"])
         while waiting:
             ready = [name for name, row in waiting.items() if not row.get("depends_on", {}).keys() & waiting.keys()]
             assert ready, "services depend on one another in a ring"
@@ -86,12 +123,14 @@ class Composed:
     def _run(self, name: str, row: Mapping[str, Any]) -> Service:
         folder = self._folder / name
         folder.mkdir()
+        self._hand_over_secrets(name, row)
         words = [*_ENTRY.get(row["image"], []), *row["command"]]
         if words[0] == "server":  # SeaweedFS's image has `weed` for its entry point
             words = [str(Path(sys.executable).parent / "weed"), *words]
         elif words[0] == "valkey-server":  # protected mode takes only clients of 127.0.0.1, where containers have names
             words = [find_server(), *words[1:], "--bind", self.addresses[name], "--protected-mode", "no"]
         environment = {key: self._placed(name, str(text)) for key, text in row.get("environment", {}).items()}
+        environment |= self._settings if row["image"] in _ENTRY else {}
         environment |= {"CAUCE_DATA": str(folder), "CAUCE_HTTP": f"{self.addresses[name]}:9644", "HOME": str(folder)}
         kept = {key: text for key, text in os.environ.items() if not key.startswith(("CAUCE_", "AWS_"))}
         log = folder / "log"
@@ -106,8 +145,19 @@ class Composed:
             )
         return Service(name, self.addresses[name], process, seconds(row.get("stop_grace_period", "10s")), log)
 
+    def _hand_over_secrets(self, name: str, row: Mapping[str, Any]) -> None:
+        """Each service has a folder in place of /run/secrets, with what it is given and no more."""
+        for target, file in secret_files(row, self._document.get("secrets", {})).items():
+            place = self._secrets_of(name) / target
+            place.parent.mkdir(exist_ok=True)
+            shutil.copyfile(self._folder / file, place)
+
+    def _secrets_of(self, name: str) -> Path:
+        return self._folder / f"{name}-secrets"
+
     def _placed(self, of: str, word: str) -> str:
         """A word with addresses in place of names; a published port is reached where the node is."""
+        word = word.replace(_SECRETS, str(self._secrets_of(of)))
         word = re.sub(r"\b(0\.0\.0\.0|localhost)\b", self.addresses[of], word)
         for name, address in self.addresses.items():
             word = re.sub(rf"(?<=://){name}(?=:)|(?<=ip=){name}$", address, word)
@@ -135,10 +185,9 @@ class Composed:
 
 
 @contextmanager
-def composed(folder: Path) -> Iterator[Composed]:
+def composed(found: Composed) -> Iterator[Composed]:
     """Everything up; ended with the with statement."""
     with ExitStack() as stack:
-        found = Composed(folder)
         stack.callback(found.kill)
         found.start()
         yield found

@@ -16,7 +16,7 @@ _DAY = datetime.timedelta(days=1)
 
 
 class Authority:
-    """Signs certificates for 127.0.0.1 and localhost, and for clients by their name."""
+    """Signs certificates for an address and localhost, and for clients by their name."""
 
     def __init__(self, folder: Path, name: str = "ca") -> None:
         self._folder = folder
@@ -26,8 +26,8 @@ class Authority:
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(_pem(self._certificate))
 
-    def issue(self, file: str, *, user: str = "node", password: str = "") -> Path:
-        """A PEM file of key and chain; `user` is the common name."""
+    def issue(self, file: str, *, user: str = "node", password: str = "", address: str = "127.0.0.1") -> Path:
+        """A PEM file of key and chain; `user` is the common name, `address` an IPv4 one."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name(
             [
@@ -38,7 +38,7 @@ class Authority:
         )
         names: Sequence[x509.GeneralName] = [
             x509.DNSName("localhost"),
-            x509.IPAddress(ipaddress.IPv4Address("127.0.0.1")),
+            x509.IPAddress(ipaddress.IPv4Address(address)),
         ]
         certificate = self._sign(name, key.public_key(), names, is_authority=False)
         path = self._folder / file
