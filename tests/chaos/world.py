@@ -69,6 +69,7 @@ class World:
             for number in range(nodes + 1)
         ]
         self.nodes, self.guest = everybody[:-1], everybody[-1]  # the guest joins and leaves again
+        self._healed = False
         self._ending = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
 
@@ -99,7 +100,7 @@ class World:
             self.loop.call(node.store.set_weather(cause, weather))
 
     def heal(self) -> None:
-        """Everything is as it should be again, and every node up; the guest has left."""
+        """Everything is as it should be again, and every node up, the guest too: at `wal` its disk may be waited for."""
         for node in self.everybody:
             self.loop.call(node.store.clear())
             node.disk.free(node.process)
@@ -107,9 +108,9 @@ class World:
             node.resume()
             for proxy in (node.redis, node.clients):
                 self.loop.call(proxy.heal())
-        for node in self.nodes:
+        for node in self.everybody:
             node.up()
-        self.guest.leave()
+        self._healed = True
 
     def await_well(self, seconds: float) -> str | None:
         """Wait until every node is up and each tells a leader of every partition; what is missing then."""
@@ -136,7 +137,7 @@ class World:
                 stack.callback(ending)
 
     def _problem(self) -> str | None:
-        for node in self.nodes:
+        for node in self.everybody if self._healed else self.nodes:
             if not node.await_up(0) or not node.process.running:
                 return f"{node.name} is not up"
             told = admin_client(node.bootstrap)
