@@ -100,11 +100,11 @@ class Serving:
         if listeners is not None:
             self._stack.push_async_callback(listeners.server.close, _DRAIN_SECONDS)
         await self._start_role(role, state)
-        await self._start_compactor(redis)
-        await self._start_http(role)
         if listeners is not None:
             await listeners.server.start()
             self._run(listeners.watch(), "certificates")
+        await self._start_compactor(redis)
+        await self._start_http(role)
         self._ready = True
 
     def _recover(self, view: RedisView, store: ObjectStore) -> Callable[[], Coroutine[Any, Any, None]]:

@@ -23,8 +23,7 @@ async def probe_store(store: ObjectStore, url: str, clock: Clock = SYSTEM_CLOCK,
     key = ProbeKey(clock.token()).key
     try:
         results = await asyncio.gather(*(_wins(store, key, writer) for writer in range(writers)))
-        found = await store.get(key)
-        later = await _wins(store, key, writers)
+        found, later = await asyncio.gather(store.get(key), _wins(store, key, writers))
         await store.delete([key])
     except StoreRefuses as error:
         raise BadStart(
