@@ -100,7 +100,7 @@ class World:
             self.loop.call(node.store.set_weather(cause, weather))
 
     def heal(self) -> None:
-        """Everything is as it should be again, and every node up, the guest too: at `wal` its disk may be waited for."""
+        """Everything is as it should be again, and every node up, the guest too: at `wal` its disk may be needed."""
         for node in self.everybody:
             self.loop.call(node.store.clear())
             node.disk.free(node.process)
