@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -21,6 +21,7 @@ from tests.patience import PATIENCE
 T = TypeVar("T")
 
 _SETTINGS = {"cauce.durability": "object", "cauce.flush.interval.ms": "20", "group.initial.rebalance.delay.ms": "0"}
+_ANSWER_SECONDS = 10.0 * PATIENCE
 _WAIT_SECONDS = 120.0 * PATIENCE  # far above a session time-out: what is late has failed
 _NODES = 3
 
@@ -86,7 +87,7 @@ class ThreeNodes:
 
     def leaders(self, topic: str) -> dict[int, int]:
         """Partition → node id, as one living node tells now; -1 where nobody leads."""
-        return _leaders(self.living[0], topic)
+        return eventually(f"a node tells of {topic}", lambda: _leaders(self.living[0], topic))
 
     def coordinator(self, group: str) -> CauceProcess:
         """The node that coordinates a group."""
@@ -97,7 +98,10 @@ class ThreeNodes:
 
 def _leaders(node: CauceProcess, topic: str) -> dict[int, int]:
     admin = AdminClient({"bootstrap.servers": node.bootstrap, "log_level": 0})  # a new one has met no other node yet
-    partitions = admin.list_topics(topic, timeout=_WAIT_SECONDS).topics[topic].partitions
+    try:
+        partitions = admin.list_topics(topic, timeout=_ANSWER_SECONDS).topics[topic].partitions
+    except KafkaException:  # librdkafka can wait for all of its time when the node goes as it asks: ask again
+        return {}
     return {number: row.leader for number, row in partitions.items()}
 
 
