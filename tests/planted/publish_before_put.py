@@ -11,7 +11,9 @@ from tests.planted import Patch
 
 async def _carry(self: Flusher, flight: Any) -> None:
     loop = asyncio.get_running_loop()
-    built = await loop.run_in_executor(None, self._build, flight.key, flight.session, flight.parts)
+    built = await loop.run_in_executor(
+        self._threads, self._build, flight.key, flight.session, flight.parts, flight.holders
+    )
     if flight.before is not None:
         await asyncio.shield(flight.before)
     by_partition = {part.log.partition: part.log for part in flight.parts}
