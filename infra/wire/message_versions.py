@@ -14,9 +14,15 @@ class Versions:
     last: int = _OPEN
 
     @staticmethod
+    @cache  # a few dozen texts stand in some two thousand lines
     def parse(text: str) -> "Versions":
         """Read "3+", "0-6", "2" or "none"; ValueError otherwise."""
-        return _parse(text)
+        if text == "none":
+            return NONE
+        if text.endswith("+"):
+            return Versions(int(text[:-1]))
+        first, _, last = text.partition("-")
+        return Versions(int(first), int(last or first))
 
     def __contains__(self, version: int) -> bool:
         return self.first <= version <= self.last
@@ -35,13 +41,3 @@ class Versions:
 
 
 NONE = Versions(0, -1)
-
-
-@cache  # a few dozen texts stand in some two thousand lines
-def _parse(text: str) -> Versions:
-    if text == "none":
-        return NONE
-    if text.endswith("+"):
-        return Versions(int(text[:-1]))
-    first, _, last = text.partition("-")
-    return Versions(int(first), int(last or first))

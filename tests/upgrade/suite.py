@@ -17,7 +17,6 @@ from tests.wire.peers import run_suite
 CLIENTS: tuple[type[Client], ...] = (ConfluentClient, AiokafkaClient, KafkaPythonClient)
 _KINDS = [kind for kind in KINDS if kind != "transaction"]  # they wait until no node of an earlier release lives
 CASES = {name: case for name, case in ALL_CASES.items() if name.partition("_")[0] in _KINDS}
-_COUNTS_NODES = "admin_nodes"  # written for one node
 
 
 @dataclass(slots=True)
@@ -58,14 +57,11 @@ def run_peers(commands: Mapping[str, list[str]], bootstrap: str, nodes: int, sta
 
 def _run(kind: type[Client], bootstrap: str, nodes: int, stage: str, cases: Sequence[str]) -> Tally:
     tally = Tally(kind.name)
-    client = kind(bootstrap)
+    client = kind(bootstrap, node_count=nodes)
     try:
         for case in cases:
             try:
-                if case == _COUNTS_NODES:
-                    assert client.nodes() == nodes
-                else:
-                    CASES[case](client, f"{case.replace('_', '-')}.{client.name}.{stage}")
+                CASES[case](client, f"{case.replace('_', '-')}.{client.name}.{stage}")
                 tally.passed += 1
             except LeftOut:
                 tally.left_out += 1

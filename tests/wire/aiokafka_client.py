@@ -15,6 +15,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from infra.error_code import ErrorCode
 from tests.wire.client import WAIT_SECONDS, Client, Got, LeftOut, Member, RefusedByServer, Security, Sent, Transactional
+from tests.wire.keyword_options import connecting, got_of
 
 T = TypeVar("T")
 
@@ -34,25 +35,6 @@ class Loop:
             raise RefusedByServer(ErrorCode.PRODUCER_FENCED, str(error)) from None
         except KafkaError as error:
             raise RefusedByServer(getattr(error, "errno", -1), str(error)) from None
-
-
-def _connecting(bootstrap: str, security: Security | None) -> dict[str, Any]:
-    """Options of everything that connects."""
-    if security is None:
-        return {"bootstrap_servers": bootstrap}
-    return {
-        "bootstrap_servers": bootstrap,
-        "security_protocol": "SASL_SSL",
-        "ssl_context": ssl.create_default_context(cafile=str(security.authority)),
-        "sasl_mechanism": security.mechanism,
-        "sasl_plain_username": security.user,
-        "sasl_plain_password": security.password,
-    }
-
-
-def _got(record: Any) -> Got:
-    headers = tuple((name, value) for name, value in record.headers)
-    return Got(record.partition, record.offset, record.value, record.key, headers, record.timestamp)
 
 
 def _check(response: Any, rows: Callable[[Any], Any]) -> None:
@@ -83,7 +65,7 @@ class AiokafkaMember(Member):
     async def _poll(self) -> None:
         while True:
             for records in (await self._consumer.getmany(timeout_ms=100)).values():
-                self._records.extend(_got(record) for record in records)
+                self._records.extend(got_of(record) for record in records)
 
     def assignment(self) -> set[int]:
         return {place.partition for place in self._consumer.assignment()}
@@ -149,7 +131,9 @@ class AiokafkaClient(Client):
 
     def __init__(self, bootstrap: str, security: Security | None = None, node_count: int = 1) -> None:
         super().__init__(bootstrap, security, node_count)
-        self._connecting = _connecting(bootstrap, security)
+        self._connecting = connecting(
+            bootstrap, security, lambda authority: {"ssl_context": ssl.create_default_context(cafile=str(authority))}
+        )
         self._loop = Loop()
 
     def _administer(self, action: Callable[[AIOKafkaAdminClient], Coroutine[Any, Any, T]]) -> T:
@@ -293,7 +277,7 @@ class AiokafkaClient(Client):
             while len(got) < count:
                 batches = await consumer.getmany(timeout_ms=200, max_records=count - len(got))
                 for records in batches.values():
-                    got.extend(_got(record) for record in records)
+                    got.extend(got_of(record) for record in records)
         return got
 
     def read_group(self, topic: str, group: str, count: int) -> list[Got]:

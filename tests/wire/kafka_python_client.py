@@ -13,6 +13,7 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from infra.error_code import ErrorCode
 from tests.wire.client import WAIT_SECONDS, Client, Got, LeftOut, Member, RefusedByServer, Security, Sent, Transactional
+from tests.wire.keyword_options import connecting, got_of
 
 T = TypeVar("T")
 
@@ -21,30 +22,11 @@ T = TypeVar("T")
 _POLL_MS = 1_050
 
 
-def _connecting(bootstrap: str, security: Security | None) -> dict[str, Any]:
-    """Options of everything that connects."""
-    if security is None:
-        return {"bootstrap_servers": bootstrap}
-    return {
-        "bootstrap_servers": bootstrap,
-        "security_protocol": "SASL_SSL",
-        "ssl_cafile": str(security.authority),
-        "sasl_mechanism": security.mechanism,
-        "sasl_plain_username": security.user,
-        "sasl_plain_password": security.password,
-    }
-
-
 def _call(action: Callable[[], T]) -> T:
     try:
         return action()
     except KafkaError as error:
         raise RefusedByServer(getattr(error, "errno", None) or ErrorCode.UNKNOWN_SERVER_ERROR, str(error)) from None
-
-
-def _got(record: Any) -> Got:
-    headers = tuple((name, value) for name, value in record.headers)
-    return Got(record.partition, record.offset, record.value, record.key, headers, record.timestamp)
 
 
 class KafkaPythonMember(Member):
@@ -68,7 +50,7 @@ class KafkaPythonMember(Member):
     def _run(self) -> None:
         while not self._stopping.is_set():
             for records in self._consumer.poll(timeout_ms=_POLL_MS).values():
-                self._records.extend(_got(record) for record in records)
+                self._records.extend(got_of(record) for record in records)
             self._held = {place.partition for place in self._consumer.assignment()}
         self._consumer.close()
 
@@ -135,7 +117,7 @@ class KafkaPythonClient(Client):
 
     def __init__(self, bootstrap: str, security: Security | None = None, node_count: int = 1) -> None:
         super().__init__(bootstrap, security, node_count)
-        self._connecting = _connecting(bootstrap, security)
+        self._connecting = connecting(bootstrap, security, lambda authority: {"ssl_cafile": str(authority)})
         self._admin = KafkaAdminClient(**self._connecting)
 
     def close(self) -> None:
@@ -225,7 +207,7 @@ class KafkaPythonClient(Client):
         while len(got) < count:
             assert time.monotonic() < deadline, f"{len(got)} of {count} records in time"
             for records in consumer.poll(timeout_ms=_POLL_MS, max_records=count - len(got)).values():
-                got.extend(_got(record) for record in records)
+                got.extend(got_of(record) for record in records)
         return got
 
     def _take(self, consumer: KafkaConsumer, count: int, commit: bool = False) -> list[Got]:
