@@ -3,6 +3,8 @@
 import asyncio
 import json
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from infra.segment.footer import SegmentFooter, footer_bytes, parse_footer, read
 from infra.store.memory import MemoryObjectStore
 from tests.segment.parts import part
 
+ROOT = Path(__file__).parents[2]
 KEY = "batches/0000000001/0000000002/0000000003.parquet"
 SESSION = SessionId(1, 2)
 PRODUCER = ProducerEntry(7, 1, ((0, 1, 10, 1000), (2, 3, 12, 1001)), 1001)
@@ -265,3 +268,29 @@ def test_a_damaged_footer_is_told_or_harmless(data: st.DataObject) -> None:
     else:
         told = KEY if (footer.flushed, len(footer.index)) == (built.flushed, 3) else "something else"
     assert KEY in told
+
+
+def test_a_first_segment_imports_nothing_more() -> None:
+    """A new node's first acknowledgement waits for it: what these two import is a twentieth of a start."""
+    script = """
+import sys
+
+class NoPandas:  # as in a node's image; pyarrow would import it, and it imports everything
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, NoPandas)
+import cauce.serving
+from tests.segment.parts import part
+from infra.partition import SessionId
+from infra.segment.batch_segment import build_batch_segment
+
+made = part([1])
+assert not {"pyarrow.compute", "numpy.ma"} & set(sys.modules)
+build_batch_segment("batches/0000000001/0000000002/0000000003.parquet", "cluster-1", SessionId(1, 2), [made])
+print(sorted({"pyarrow.compute", "numpy.ma"} & set(sys.modules)))
+"""
+    ran = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
