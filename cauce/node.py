@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from cauce.data_folder import DataFolder
 from cauce.store_metrics import store_observer
 from infra.clock import SYSTEM_CLOCK, Clock
+from infra.cluster.cluster import known_cluster
 from infra.errors import BadStart
 from infra.metrics import Metrics
 from infra.settings import Settings
 from infra.store.open import open_store
 from infra.store.port import ObjectStore
-from infra.store.probe import RACE, probe_store
+from infra.store.probe import RACE, probe_store, refusals_told
 
 if TYPE_CHECKING:
     from cauce.serving import Serving
@@ -85,12 +86,14 @@ class Node:
         self._folder.lock()
         self._stack.callback(self._folder.unlock)
         store = self._open_store()
+        with refusals_told(self._settings.bucket):
+            known = await known_cluster(store)  # the first request makes the client, sooner with nothing beside it
         loading = asyncio.to_thread(importlib.import_module, "cauce.serving")  # takes as long as the store does
         _, redis, parts = await asyncio.gather(self._probe(store), self._redis_url(), loading)
         self._serving = parts.Serving(
             self._settings, self._clock, self._metrics, self._folder, self._stack, self._open_store, self._fail
         )
-        await self._serving.start(store, redis)
+        await self._serving.start(store, redis, known)
 
     async def _probe(self, store: ObjectStore) -> None:
         """The race of many writers once a folder and bucket: some stores let them wait for one another for seconds."""

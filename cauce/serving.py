@@ -24,6 +24,7 @@ from cauce.shared_parts import SharedParts
 from compactor.document import Document
 from infra.clock import Clock
 from infra.cluster.cluster import open_cluster
+from infra.cluster.records import ClusterRecord
 from infra.cluster.session import NodeDescription
 from infra.cluster.state import ClusterState
 from infra.errors import BadStart, CauceError
@@ -81,10 +82,10 @@ class Serving:
         """The node is about to stop: say so to whoever asks whether it is ready."""
         self._ready = False
 
-    async def start(self, store: ObjectStore, redis: str) -> None:
-        """From the view to the last listener. Raises `BadStart` and `Unavailable`."""
+    async def start(self, store: ObjectStore, redis: str, known: ClusterRecord | None) -> None:
+        """From the view to the last listener; `known` is the bucket's cluster. Raises `BadStart` and `Unavailable`."""
         settings = self._settings
-        cluster = await open_cluster(store, self._clock)
+        cluster = known or await open_cluster(store, self._clock)
         view = RedisView(redis, cluster.cluster_id, clock=self._clock, gone_back=GoneBack())
         self._stack.push_async_callback(view.close)
         recover = self._recover(view, store)

@@ -17,15 +17,22 @@ def new_cluster_id(clock: Clock) -> str:
             return text
 
 
-async def open_cluster(store: ObjectStore, clock: Clock) -> ClusterRecord:
-    """The bucket's cluster, created when the bucket has none. Raises `BadStart` for a newer format.
-
-    Nor is a bucket named anew that was in use: its nodes know it by another name.
-    """
+async def known_cluster(store: ObjectStore) -> ClusterRecord | None:
+    """The bucket's cluster, None when it has none. Raises `BadStart` for a newer format."""
     try:
         return ClusterRecord.decode(await store.get(CLUSTER), CLUSTER)
     except NotFound:
-        pass
+        return None
+
+
+async def open_cluster(store: ObjectStore, clock: Clock) -> ClusterRecord:
+    """The bucket's cluster, created when the bucket has none. Raises as `known_cluster`.
+
+    Nor is a bucket named anew that was in use: its nodes know it by another name.
+    """
+    known = await known_cluster(store)
+    if known is not None:
+        return known
     async for info in store.list(SESSIONS):
         raise BadStart(
             f"the bucket has {info.key} and no {CLUSTER}: it is a copy that lacks it; bring that object first"

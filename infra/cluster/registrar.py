@@ -139,17 +139,13 @@ async def _unused_epoch(store: ObjectStore, node_id: int, least: int) -> int:
     """
     before = SessionId(node_id, least - 1)
     batches, fences = batches_of_node(node_id), fences_of_node(node_id)
-    listings = (
-        store.list(batches, start_after=BatchSegmentKey(before, LAST_NUMBER).key if least else ""),
-        store.list(fences, start_after=FenceKey(before).key if least else ""),
+    found = await asyncio.gather(
+        _keys(store, batches, start_after=BatchSegmentKey(before, LAST_NUMBER).key if least else ""),
+        _keys(store, fences, start_after=FenceKey(before).key if least else ""),
     )
-    for listing in listings:
-        async for info in listing:
-            key = parse_key(info.key)
-            if isinstance(key, BatchSegmentKey | FenceKey):
-                least = max(least, key.session.node_epoch + 1)
-    return least
+    epochs = [key.session.node_epoch for keys in found for key in keys if isinstance(key, BatchSegmentKey | FenceKey)]
+    return max([least, *(epoch + 1 for epoch in epochs)])
 
 
-async def _keys(store: ObjectStore, prefix: str) -> list[ObjectKey]:
-    return [parse_key(info.key) async for info in store.list(prefix)]
+async def _keys(store: ObjectStore, prefix: str, start_after: str = "") -> list[ObjectKey]:
+    return [parse_key(info.key) async for info in store.list(prefix, start_after=start_after)]
