@@ -87,7 +87,9 @@ def moto() -> Iterator[S3Server]:
     """A moto server of the caller's own; credentials stand in the environment."""
     from moto.s3.responses import S3Response
     from moto.server import ThreadedMotoServer
+    from werkzeug.serving import WSGIRequestHandler
 
+    WSGIRequestHandler.protocol_version = "HTTP/1.1"  # S3 keeps connections open
     # It looks whether an object is there, and writes it, with other threads in between: S3 does both at once.
     put_object, one_at_a_time = S3Response.put_object, threading.Lock()
 
