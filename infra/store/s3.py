@@ -53,6 +53,7 @@ class S3Store:
         self._client: Any = None
         self._foreign: tuple[type[BaseException], ...] = ()
         self._unsettled: dict[str, tuple[bytes, str]] = {}  # key → (digest of the body, writer id)
+        self._looks: dict[str, asyncio.Task[str | None]] = {}  # key → who wrote it; while that is being asked
 
     def __repr__(self) -> str:
         return f"S3Store(s3://{self._bucket}/{self._prefix})"
@@ -130,15 +131,26 @@ class S3Store:
             await self._look_whose(client, key, writer)
 
     async def _look_whose(self, client: Any, key: str, writer: str) -> None:
-        """After a refusal: return when the object is ours; `Exists` when not, `Unavailable` when there is none."""
+        """After a refusal: return when the object is ours; `Exists` when not, `Unavailable` when there is none.
+
+        Many who were refused at once need one answer: objects never change.
+        """
+        look = self._looks.get(key)
+        if look is None:
+            look = self._looks[key] = asyncio.create_task(self._writer_at(client, key))
+            look.add_done_callback(lambda ended: self._looks.pop(key, None))
+        if await asyncio.shield(look) != writer:
+            raise Exists(key)
+
+    async def _writer_at(self, client: Any, key: str) -> str | None:
         try:
             found = await client.head_object(**self._at(key))
         except self._foreign as error:
             if isinstance(translate(error, key), NotFound):  # another create is under way, or the object just went
                 raise Unavailable(f"a create of {key} was refused, and nothing is there") from error
             raise
-        if found.get("Metadata", {}).get(_WRITER) != writer:
-            raise Exists(key)
+        writer: str | None = found.get("Metadata", {}).get(_WRITER)
+        return writer
 
     async def _read(self, client: Any, key: str, query: dict[str, str]) -> bytes:
         return await _body(await client.get_object(**self._at(key), **query))
