@@ -9,7 +9,7 @@ alone has no listeners either.
 import asyncio
 import importlib
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cauce.data_folder import DataFolder
 from cauce.store_metrics import store_observer
@@ -87,8 +87,9 @@ class Node:
         self._stack.callback(self._folder.unlock)
         store = self._open_store()
         with refusals_told(self._settings.bucket):
-            known = await known_cluster(store)  # the first request makes the client, sooner with nothing beside it
-        loading = asyncio.to_thread(importlib.import_module, "cauce.serving")  # takes as long as the store does
+            # The first request makes the client, which reads certificates for a while: time for what Redis needs.
+            known, _ = await asyncio.gather(known_cluster(store), _import("infra.view.redis_view"))
+        loading = _import("cauce.serving")  # takes as long as the store does, which it would hold up before
         _, redis, parts = await asyncio.gather(self._probe(store), self._redis_url(), loading)
         self._serving = parts.Serving(
             self._settings, self._clock, self._metrics, self._folder, self._stack, self._open_store, self._fail
@@ -121,3 +122,7 @@ class Node:
     def _fail(self, error: BaseException) -> None:
         self._failure = error
         self._failed.set()
+
+
+async def _import(module: str) -> Any:
+    return await asyncio.to_thread(importlib.import_module, module)
