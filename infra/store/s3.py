@@ -53,7 +53,7 @@ class S3Store:
         self._client: Any = None
         self._foreign: tuple[type[BaseException], ...] = ()
         self._unsettled: dict[str, tuple[bytes, str]] = {}  # key → (digest of the body, writer id)
-        self._looks: dict[str, asyncio.Task[str | None]] = {}  # key → who wrote it; while that is being asked
+        self._looks: dict[str, asyncio.Future[str]] = {}  # key → its writer id, while that is being asked
 
     def __repr__(self) -> str:
         return f"S3Store(s3://{self._bucket}/{self._prefix})"
@@ -133,24 +133,27 @@ class S3Store:
     async def _look_whose(self, client: Any, key: str, writer: str) -> None:
         """After a refusal: return when the object is ours; `Exists` when not, `Unavailable` when there is none.
 
-        Many who were refused at once need one answer: objects never change.
+        Many that were refused at once look once: objects never change. Does that look fail, each looks for itself.
         """
-        look = self._looks.get(key)
-        if look is None:
-            look = self._looks[key] = asyncio.create_task(self._writer_at(client, key))
-            look.add_done_callback(lambda ended: self._looks.pop(key, None))
-        if await asyncio.shield(look) != writer:
+        asked = self._looks.get(key)
+        found = "" if asked is None else await asyncio.shield(asked)
+        if (found or await self._ask_whose(client, key)) != writer:
             raise Exists(key)
 
-    async def _writer_at(self, client: Any, key: str) -> str | None:
+    async def _ask_whose(self, client: Any, key: str) -> str:
+        answer = self._looks[key] = asyncio.get_running_loop().create_future()
+        found = ""
         try:
-            found = await client.head_object(**self._at(key))
+            found = str((await client.head_object(**self._at(key))).get("Metadata", {}).get(_WRITER, ""))
         except self._foreign as error:
             if isinstance(translate(error, key), NotFound):  # another create is under way, or the object just went
                 raise Unavailable(f"a create of {key} was refused, and nothing is there") from error
             raise
-        writer: str | None = found.get("Metadata", {}).get(_WRITER)
-        return writer
+        finally:
+            answer.set_result(found)
+            if self._looks.get(key) is answer:
+                del self._looks[key]
+        return found
 
     async def _read(self, client: Any, key: str, query: dict[str, str]) -> bytes:
         return await _body(await client.get_object(**self._at(key), **query))

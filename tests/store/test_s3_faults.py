@@ -89,6 +89,39 @@ def test_another_writers_object_stays_a_refusal(run: Run) -> None:
     run(test)
 
 
+def test_many_refused_at_once_look_once(run: Run) -> None:
+    async def test(proxy: FaultyProxy, store: S3Store) -> None:
+        await store.create("a/b", b"body")
+        proxy.faults["HEAD"] = ["hang"]  # until all have been refused; then each looks for itself
+        refused = await asyncio.gather(*(store.create("a/b", b"body") for _ in range(8)), return_exceptions=True)
+        assert [type(error) for error in refused] == [Exists] * 8
+        proxy.seen.clear()
+        refused = await asyncio.gather(*(store.create("a/b", b"body") for _ in range(8)), return_exceptions=True)
+        assert [type(error) for error in refused] == [Exists] * 8
+        assert proxy.seen.count("PUT") == 8
+        assert 1 <= proxy.seen.count("HEAD") < 8
+
+    run(test)
+
+
+def test_one_that_gives_up_leaves_the_others_to_look(run: Run) -> None:
+    async def test(proxy: FaultyProxy, store: S3Store) -> None:
+        await store.create("a/b", b"body")
+        proxy.faults["HEAD"] = ["hang"]
+        first = asyncio.create_task(store.create("a/b", b"body"))
+        await proxy.hanging.wait()
+        second = asyncio.create_task(store.create("a/b", b"body"))
+        for _ in range(1000):
+            if proxy.seen.count("PUT") == 3:
+                break
+            await asyncio.sleep(0.01)
+        first.cancel()
+        with pytest.raises(Exists):
+            await second
+
+    run(test)
+
+
 async def _give_up(store: S3Store, proxy: FaultyProxy, body: bytes) -> None:
     """Have the object made, and the create cancelled before it could know."""
     proxy.faults["PUT"] = ["lose answer"]
