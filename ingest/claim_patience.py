@@ -4,6 +4,7 @@ A view that was lost knows of no session, so living leaders would be fenced. The
 says that no other session of an ingest node can be alive that the view knows nothing of: on one machine, mostly.
 """
 
+from infra.cluster.lease_objects import fence_exists
 from infra.cluster.registrar import last_sessions, read_session
 from infra.cluster.session import Session
 from infra.cluster.state import ClusterState
@@ -24,14 +25,26 @@ class ClaimPatience:
         self._may_live = None
 
     async def may_claim(self, own: Session) -> bool:
-        """Whether to claim now. Asks the bucket once for a session and an incarnation. Raises `Unavailable`."""
+        """Whether to claim now. Raises `Unavailable`.
+
+        Asks the bucket once for a session and an incarnation, and then for the fences of those that the view lacks: one
+        that has left since keeps nobody waiting.
+        """
         if self._state.incarnation_age_seconds >= own.ttl_seconds:
             return True
-        if self._may_live is None:
-            last = await last_sessions(self._store)
-            others = [session for session, ended in last.items() if not ended and session != own.session]
-            self._may_live = frozenset([one for one in others if await self._ingests(one)])
-        return self._may_live <= {node.session for node in self._state.nodes()}
+        may_live = self._may_live
+        if may_live is None:
+            may_live = self._may_live = await self._unended(own)
+        missing = may_live - {node.session for node in self._state.nodes()}
+        ended = {session for session in missing if await fence_exists(self._store, session)}
+        if ended and self._may_live is may_live:
+            self._may_live = may_live - ended
+        return ended == missing
+
+    async def _unended(self, own: Session) -> frozenset[SessionId]:
+        last = await last_sessions(self._store)
+        others = [session for session, ended in last.items() if not ended and session != own.session]
+        return frozenset([one for one in others if await self._ingests(one)])
 
     async def _ingests(self, session: SessionId) -> bool:
         return "ingest" in (await read_session(self._store, session)).roles

@@ -262,11 +262,12 @@ class LeaseKeeper:
     # Claims and releases
 
     async def _claim(self, claims: Sequence[Claim], session: Session) -> None:
+        known = {claim.partition: self._state.last_leader(claim.partition) for claim in claims}
         try:
             outcome = await self._takeover.take(claims, session, self._left.batches)
         except CauceError as error:
             _log.warning("%d leases cannot be taken now: %s", len(claims), error)
-            self._wait((claim.partition for claim in claims), RETRY_SECONDS)
+            self._wait(known, known, RETRY_SECONDS)
             return
         by_partition = {claim.partition: claim for claim in claims}
         taken = [one for one in outcome.taken if self._open(one, by_partition[one.lease.partition])]
@@ -274,8 +275,8 @@ class LeaseKeeper:
         self._not_in_wal |= outcome.void
         for partition in outcome.void & self._left.partitions():
             self._left.forget(partition)
-        self._wait(outcome.left, RETRY_SECONDS)
-        self._wait(outcome.waiting, WAIT_FOR_WAL_SECONDS)
+        self._wait(outcome.left, known, RETRY_SECONDS)
+        self._wait(outcome.waiting, known, WAIT_FOR_WAL_SECONDS)
         if outcome.waiting:
             wal_ids = sorted(set(outcome.waiting.values()))
             _log.warning("%d partitions wait for the nodes whose disks hold the WALs %s", len(outcome.waiting), wal_ids)
@@ -320,10 +321,13 @@ class LeaseKeeper:
             return
         await self._teller.over([lease])
 
-    def _wait(self, partitions: Iterable[PartitionId], seconds: float) -> None:
+    def _wait(
+        self, partitions: Iterable[PartitionId], known: Mapping[PartitionId, Lease | None], seconds: float
+    ) -> None:
+        """`known` are their last leaders when they were claimed: one that was given back since need not wait."""
         until = self._clock.monotonic() + seconds
         for partition in partitions:
-            self._waiting.add(partition, until, self._state.last_leader(partition))
+            self._waiting.add(partition, until, known[partition])
 
     # Tasks
 

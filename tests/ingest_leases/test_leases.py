@@ -161,6 +161,24 @@ def test_leases_are_handed_over_to_a_node_that_joins() -> None:
     run(scenario)
 
 
+def test_a_node_that_has_just_come_takes_at_once_what_another_gives_back() -> None:
+    """As in a rolling restart, where the next one leaves within a session time-out."""
+
+    async def scenario(world: World) -> None:
+        one = await start_node(world)
+        topic = await one.topics.create("t", 20, {})
+        await settle(one)
+        two = await start_node(world)
+        await settle(one, two)
+        assert two.state.incarnation_age_seconds < two.sessions.session.ttl_seconds
+        await one.keeper.stop()
+        await settle(two)
+        assert set(two.led()) == set(partitions_of(topic))
+        await two.crash()
+
+    run(scenario)
+
+
 def test_a_restart_takes_its_own_leases_back_without_waiting() -> None:
     async def scenario(world: World) -> None:
         one = await start_node(world, node_id=1)
