@@ -6,8 +6,9 @@ its own.
 
 import asyncio
 import contextlib
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from infra.error_code import ErrorCode
 from infra.errors import CauceError
@@ -38,41 +39,98 @@ class Probe:
 
     async def _ask_all(self, bootstraps: Sequence[str]) -> None:
         async with asyncio.timeout(_GIVE_UP_SECONDS):
-            await asyncio.gather(*(self._ask(bootstrap, Diary(self._score)) for bootstrap in bootstraps))
+            await asyncio.gather(*(_ask(bootstrap, self._score, self._missing, self._took) for bootstrap in bootstraps))
 
-    async def _ask(self, bootstrap: str, diary: Diary) -> None:
-        async with Client(bootstrap) as client:
-            while missing := [place for place in self._places if place not in self.acknowledged]:
-                with contextlib.suppress(CauceError):
-                    await client.metadata([])  # what is sent to a node that is not there would be an unknown write
-                    await self._try(client, diary, {place: self._score.new_value() for place in missing})
-                await asyncio.sleep(_PAUSE_SECONDS)
+    def _missing(self) -> list[Partition]:
+        return [place for place in self._places if place not in self.acknowledged]
 
-    async def _try(self, client: Client, diary: Diary, values: dict[Partition, int]) -> None:
-        began = time.monotonic()
-        topic = next(iter(values))[0]
-        rows = [PartitionProduceData(index=number, records=_batch(value)) for (_, number), value in values.items()]
-        request = ProduceRequest(
-            acks=-1, timeout_ms=10_000, topic_data=[TopicProduceData(name=topic, partition_data=rows)]
-        )
-        codes: dict[Partition, tuple[int, int]] = {}
-        try:
-            response = await client.call(None, request)
-        except CauceError:  # what became of it is unknown
-            codes = dict.fromkeys(values, (ErrorCode.REQUEST_TIMED_OUT, -1))
-        else:
-            for row in response.responses[0].partition_responses:
-                codes[topic, row.index] = (row.error_code, row.base_offset)
+    def _took(self, place: Partition, when: float) -> None:
+        self.acknowledged.setdefault(place, when - self._since)
+
+
+class Pauses(threading.Thread):
+    """Asks all nodes for everything until it is ended, and tells for how long each partition took no write."""
+
+    def __init__(self, score: Score, places: Sequence[Partition], bootstraps: Sequence[str]) -> None:
+        super().__init__(name="pauses", daemon=True)
+        self._score = score
+        self._places = places
+        self._bootstraps = bootstraps
+        self._ended = threading.Event()
+        self._since = time.monotonic()
+        self._last: dict[Partition, float] = {}
+        self._longest: dict[Partition, float] = {}
+
+    def run(self) -> None:
+        """Until it is ended."""
+        asyncio.run(self._ask_all())
+
+    def end(self) -> dict[Partition, float]:
+        """Partition → the longest time in seconds between two of its acknowledgements."""
+        self._ended.set()
+        self.join()
         ended = time.monotonic()
-        for place, (code, offset) in codes.items():
-            if code == ErrorCode.NOT_LEADER_OR_FOLLOWER:
-                continue
-            took = code == ErrorCode.NONE
-            if took:
-                self.acknowledged.setdefault(place, ended - self._since)
-            sends = (Send(place, values[place], offset if took else None),)
-            status = "ok" if took else "info"
-            diary.write(Operation(diary.process, diary.next_index(), "send", status, sends, began=began, ended=ended))
+        return {
+            place: max(self._longest.get(place, 0.0), ended - self._last.get(place, self._since))
+            for place in self._places
+        }
+
+    async def _ask_all(self) -> None:
+        await asyncio.gather(
+            *(_ask(bootstrap, self._score, self._wanted, self._took) for bootstrap in self._bootstraps)
+        )
+
+    def _wanted(self) -> Sequence[Partition]:
+        return () if self._ended.is_set() else self._places
+
+    def _took(self, place: Partition, when: float) -> None:
+        self._longest[place] = max(self._longest.get(place, 0.0), when - self._last.get(place, when))
+        self._last[place] = when
+
+
+async def _ask(
+    bootstrap: str,
+    score: Score,
+    wanted: Callable[[], Sequence[Partition]],
+    took: Callable[[Partition, float], None],
+) -> None:
+    """Ask one node as long as anything is wanted; `took` is told what was acknowledged when."""
+    diary = Diary(score)
+    async with Client(bootstrap) as client:
+        while places := wanted():
+            with contextlib.suppress(CauceError):
+                await client.metadata([])  # what is sent to a node that is not there would be an unknown write
+                values = {place: score.new_value() for place in places}
+                for place, when in await _try(client, diary, values):
+                    took(place, when)
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def _try(client: Client, diary: Diary, values: dict[Partition, int]) -> list[tuple[Partition, float]]:
+    began = time.monotonic()
+    topic = next(iter(values))[0]
+    rows = [PartitionProduceData(index=number, records=_batch(value)) for (_, number), value in values.items()]
+    request = ProduceRequest(acks=-1, timeout_ms=10_000, topic_data=[TopicProduceData(name=topic, partition_data=rows)])
+    codes: dict[Partition, tuple[int, int]] = {}
+    try:
+        response = await client.call(None, request)
+    except CauceError:  # what became of it is unknown
+        codes = dict.fromkeys(values, (ErrorCode.REQUEST_TIMED_OUT, -1))
+    else:
+        for row in response.responses[0].partition_responses:
+            codes[topic, row.index] = (row.error_code, row.base_offset)
+    ended = time.monotonic()
+    taken: list[tuple[Partition, float]] = []
+    for place, (code, offset) in codes.items():
+        if code == ErrorCode.NOT_LEADER_OR_FOLLOWER:
+            continue
+        took = code == ErrorCode.NONE
+        if took:
+            taken.append((place, ended))
+        sends = (Send(place, values[place], offset if took else None),)
+        status = "ok" if took else "info"
+        diary.write(Operation(diary.process, diary.next_index(), "send", status, sends, began=began, ended=ended))
+    return taken
 
 
 def _batch(value: int) -> bytes:
