@@ -66,7 +66,7 @@ class Pauses(threading.Thread):
         asyncio.run(self._ask_all())
 
     def end(self) -> dict[Partition, float]:
-        """Partition → the longest time in seconds between two of its acknowledgements."""
+        """Partition → the longest time in seconds without an acknowledgement."""
         self._ended.set()
         self.join()
         ended = time.monotonic()
@@ -84,7 +84,7 @@ class Pauses(threading.Thread):
         return () if self._ended.is_set() else self._places
 
     def _took(self, place: Partition, when: float) -> None:
-        self._longest[place] = max(self._longest.get(place, 0.0), when - self._last.get(place, when))
+        self._longest[place] = max(self._longest.get(place, 0.0), when - self._last.get(place, self._since))
         self._last[place] = when
 
 
