@@ -3,7 +3,9 @@
 What was never asked to be committed is surely not; what was asked and got no answer is unknown.
 """
 
+import queue
 import random
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +20,12 @@ from tests.checker.history import Operation, Send
 
 _PATIENCE_SECONDS = 120.0  # an action whose errors may be tried again is
 _ANSWER_SECONDS = 10.0
+_HANGS_SECONDS = 4 * _ANSWER_SECONDS  # what has no answer then will get none
+
+
+class _Hangs(Exception):
+    """A call of librdkafka's does not come back."""
+
 
 Offsets = tuple[Sequence[TopicPartition], Any]  # positions, and the consumer's word on its group
 
@@ -97,17 +105,40 @@ class Till:
                 for entry in transfer.entries:
                     self._send(entry, transfer)
             if offsets is not None:
-                positions, group = offsets
-                self._retry(lambda: self._running.send_offsets_to_transaction(positions, group, _ANSWER_SECONDS))
+                self._retry(lambda: self._send_offsets(*offsets))
             committed = None if end == self._commit else False
             end()
             committed = end == self._commit
         except KafkaException as failure:
             committed = self._recover(failure.args[0], committed)
+        except _Hangs:
+            self._score.add("given up, hanging in librdkafka")
+            self.broken, self._producer = True, None
         for transfer in transfers:
             self._journal.end(transfer, committed)
         self._note(index, began, transfers, committed)
         return committed
+
+    def _send_offsets(self, positions: Sequence[TopicPartition], group: Any) -> None:
+        """librdkafka may not come back from it, whatever the time it was given, when the group's coordinator goes
+        (librdkafka issues 5456 and 5511). Raises `_Hangs`.
+        """
+        producer, answers = self._running, queue.SimpleQueue[KafkaException | None]()
+
+        def send() -> None:
+            try:
+                producer.send_offsets_to_transaction(positions, group, _ANSWER_SECONDS)
+                answers.put(None)
+            except KafkaException as failure:
+                answers.put(failure)
+
+        threading.Thread(target=send, daemon=True).start()
+        try:
+            failure = answers.get(timeout=_HANGS_SECONDS)
+        except queue.Empty:
+            raise _Hangs from None
+        if failure is not None:
+            raise failure
 
     def _recover(self, error: KafkaError, committed: bool | None) -> bool | None:
         """After a failure: aborted, if that can be had, else the producer is used no more."""
