@@ -1,10 +1,9 @@
 """Opening sessions: which node id and node epoch a node registers with, by the ledgers and fences in the bucket."""
 
 import asyncio
-from collections.abc import Iterable
 
 from infra.clock import Clock
-from infra.cluster.lease_objects import create_fence, fence_exists
+from infra.cluster.lease_objects import create_fence, fence_exists, left_in_order
 from infra.cluster.records import SessionRecord
 from infra.cluster.session import NodeDescription, Session
 from infra.errors import BadStart, Exists, Fenced
@@ -46,9 +45,16 @@ async def read_session(store: ObjectStore, session: SessionId) -> SessionRecord:
     return SessionRecord.decode(await store.get(key), key)
 
 
-def free_node_id(last: Iterable[tuple[SessionId, bool]]) -> int:
-    """The lowest node id that nobody has, or whose last session has ended."""
-    taken = {session.node_id for session, ended in last if not ended}
+async def free_node_id(store: ObjectStore) -> int:
+    """The lowest node id that nobody has had, or whose last session left in order.
+
+    Not one whose session others had to end: should its node come back, two would fence each other for ever.
+    """
+    last = await last_sessions(store)
+    ended = [session for session, over in last.items() if over]
+    left = await asyncio.gather(*(left_in_order(store, session) for session in ended))
+    free = {session.node_id for session, gone in zip(ended, left, strict=True) if gone}
+    taken = {session.node_id for session in last} - free
     node_id = FIRST_NODE_ID
     while node_id in taken:
         node_id += 1
@@ -106,7 +112,7 @@ class Registrar:
             if self._trying is None:
                 self._trying = self._node_id
             if self._trying is None:
-                self._trying = free_node_id((await last_sessions(self._store)).items())
+                self._trying = await free_node_id(self._store)
             ledger = Ledger(self._store, session_ledger(self._trying))
             last = await ledger.last()
             if last is not None and SessionId(self._trying, last.number) != self._last:

@@ -22,6 +22,18 @@ def test_the_lowest_free_node_id_is_taken_and_a_closed_one_again() -> None:
     asyncio.run(scenario())
 
 
+def test_the_id_of_a_node_that_may_come_back_is_not_given_to_another() -> None:
+    async def scenario() -> None:
+        world = await World().start()
+        first, second = await world.session(), await world.session()
+        await create_fence(world.store, first.session, by=second.session)  # it was not heard of
+        assert (await world.session()).session == SessionId(3, 0)
+        assert (await world.session(node_id=1)).session == SessionId(1, 1)  # back, with its data folder
+        await second.look_for_fence()
+
+    asyncio.run(scenario())
+
+
 def test_a_session_whose_record_a_copy_lacks_is_not_opened_again() -> None:
     async def scenario() -> None:
         world = await World().start()
