@@ -1,6 +1,7 @@
 """A node: started, watched, stopped. What it consists of stands in `cauce.serving`, what each part does in its room.
 
-Start: folder locked, bucket probed, view whole, WAL read back, listeners bound, session opened, leases taken, serving.
+Start: folder locked, cluster looked up, bucket probed, view whole, WAL read back, listeners bound, session opened,
+leases taken, serving.
 Stop: leases given back (flush, publish, release) while clients are still answered, session closed, connections
 drained, WAL closed, folder unlocked. A node without the role ingest has no WAL and no leases; one that is a compactor
 alone has no listeners either.

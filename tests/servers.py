@@ -89,7 +89,10 @@ def moto() -> Iterator[S3Server]:
     from moto.server import ThreadedMotoServer
     from werkzeug.serving import WSGIRequestHandler
 
-    WSGIRequestHandler.protocol_version = "HTTP/1.1"  # S3 keeps connections open
+    protocol, WSGIRequestHandler.protocol_version = (
+        WSGIRequestHandler.protocol_version,
+        "HTTP/1.1",
+    )  # it keeps connections
     # It looks whether an object is there, and writes it, with other threads in between: S3 does both at once.
     put_object, one_at_a_time = S3Response.put_object, threading.Lock()
 
@@ -108,6 +111,7 @@ def moto() -> Iterator[S3Server]:
     finally:
         server.stop()
         S3Response.put_object = put_object
+        WSGIRequestHandler.protocol_version = protocol
 
 
 @pytest.fixture(scope="session")

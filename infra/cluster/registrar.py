@@ -2,6 +2,7 @@
 
 import asyncio
 
+from infra.all_of import all_of
 from infra.clock import Clock
 from infra.cluster.lease_objects import create_fence, fence_exists, left_in_order
 from infra.cluster.records import SessionRecord
@@ -52,7 +53,7 @@ async def free_node_id(store: ObjectStore) -> int:
     """
     last = await last_sessions(store)
     ended = [session for session, over in last.items() if over]
-    left = await asyncio.gather(*(left_in_order(store, session) for session in ended))
+    left = await all_of(left_in_order(store, session) for session in ended)
     free = {session.node_id for session, gone in zip(ended, left, strict=True) if gone}
     taken = {session.node_id for session in last} - free
     node_id = FIRST_NODE_ID
@@ -145,10 +146,11 @@ async def _unused_epoch(store: ObjectStore, node_id: int, least: int) -> int:
     """
     before = SessionId(node_id, least - 1)
     batches, fences = batches_of_node(node_id), fences_of_node(node_id)
-    found = await asyncio.gather(
+    listings = (
         _keys(store, batches, start_after=BatchSegmentKey(before, LAST_NUMBER).key if least else ""),
         _keys(store, fences, start_after=FenceKey(before).key if least else ""),
     )
+    found = await all_of(listings)
     epochs = [key.session.node_epoch for keys in found for key in keys if isinstance(key, BatchSegmentKey | FenceKey)]
     return max([least, *(epoch + 1 for epoch in epochs)])
 

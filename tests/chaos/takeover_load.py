@@ -25,7 +25,7 @@ class SteadyWriter(threading.Thread):
         self._places = itertools.cycle(places)
         self._rate = rate
         self._diary = Diary(score)
-        self._waits: dict[Partition, float] = {}
+        self._slowest = 0.0
         self._watch: Recovery | None = None
         self._lock = threading.Lock()
         self._producer = Producer(
@@ -57,11 +57,11 @@ class SteadyWriter(threading.Thread):
         self._watch = recovery = Recovery(time.monotonic())
         return recovery
 
-    def take_waits(self) -> dict[Partition, float]:
-        """How long the slowest record of each partition waited for its acknowledgement, in seconds; then anew."""
+    def take_slowest(self) -> float:
+        """How long the slowest record since the last call waited for its acknowledgement, in seconds."""
         with self._lock:
-            waits, self._waits = self._waits, {}
-            return waits
+            slowest, self._slowest = self._slowest, 0.0
+            return slowest
 
     def _send(self, place: Partition) -> None:
         value, index, began = self._score.new_value(), self._diary.next_index(), time.monotonic()
@@ -75,7 +75,7 @@ class SteadyWriter(threading.Thread):
             sends = (Send(place, value, offset),)
             self._diary.write(Operation(self._diary.process, index, "send", status, sends, began=began, ended=ended))
             with self._lock:
-                self._waits[place] = max(self._waits.get(place, 0.0), ended - began)
+                self._slowest = max(self._slowest, ended - began)
             watch = self._watch
             if watch is not None and error is None and began >= watch.since:
                 watch.acknowledged.setdefault(place, ended - watch.since)

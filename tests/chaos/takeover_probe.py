@@ -22,6 +22,9 @@ from tests.checker.history import Operation, Partition, Send
 _PAUSE_SECONDS = 0.03
 _GIVE_UP_SECONDS = 60.0
 
+Wanted = Callable[[], Sequence[Partition]]
+Took = Callable[[Partition, float], None]
+
 
 class Probe:
     """One round of asking."""
@@ -34,12 +37,9 @@ class Probe:
 
     def ask(self, bootstraps: Sequence[str]) -> dict[Partition, float]:
         """Until each partition has taken a write from one of these nodes."""
-        asyncio.run(self._ask_all(bootstraps))
+        asking = _ask_all(bootstraps, self._score, self._missing, self._took)
+        asyncio.run(asyncio.wait_for(asking, _GIVE_UP_SECONDS))
         return self.acknowledged
-
-    async def _ask_all(self, bootstraps: Sequence[str]) -> None:
-        async with asyncio.timeout(_GIVE_UP_SECONDS):
-            await asyncio.gather(*(_ask(bootstrap, self._score, self._missing, self._took) for bootstrap in bootstraps))
 
     def _missing(self) -> list[Partition]:
         return [place for place in self._places if place not in self.acknowledged]
@@ -63,7 +63,7 @@ class Pauses(threading.Thread):
 
     def run(self) -> None:
         """Until it is ended."""
-        asyncio.run(self._ask_all())
+        asyncio.run(_ask_all(self._bootstraps, self._score, self._wanted, self._took))
 
     def end(self) -> dict[Partition, float]:
         """Partition → the longest time in seconds without an acknowledgement."""
@@ -75,11 +75,6 @@ class Pauses(threading.Thread):
             for place in self._places
         }
 
-    async def _ask_all(self) -> None:
-        await asyncio.gather(
-            *(_ask(bootstrap, self._score, self._wanted, self._took) for bootstrap in self._bootstraps)
-        )
-
     def _wanted(self) -> Sequence[Partition]:
         return () if self._ended.is_set() else self._places
 
@@ -88,13 +83,12 @@ class Pauses(threading.Thread):
         self._last[place] = when
 
 
-async def _ask(
-    bootstrap: str,
-    score: Score,
-    wanted: Callable[[], Sequence[Partition]],
-    took: Callable[[Partition, float], None],
-) -> None:
-    """Ask one node as long as anything is wanted; `took` is told what was acknowledged when."""
+async def _ask_all(bootstraps: Sequence[str], score: Score, wanted: Wanted, took: Took) -> None:
+    """Ask each node as long as anything is wanted; `took` is told what was acknowledged when."""
+    await asyncio.gather(*(_ask(bootstrap, score, wanted, took) for bootstrap in bootstraps))
+
+
+async def _ask(bootstrap: str, score: Score, wanted: Wanted, took: Took) -> None:
     diary = Diary(score)
     async with Client(bootstrap) as client:
         while places := wanted():

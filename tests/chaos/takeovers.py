@@ -148,7 +148,7 @@ class Trial:
     def stop_and_start(self, number: int) -> Measured:
         """A clean stop and a start, one node after the other."""
         victim, led = self._victim(number)
-        self.writer.take_waits()
+        self.writer.take_slowest()
         bootstraps = [node.bootstrap for node in self.cluster.nodes]
         leaving, began = self._pauses(bootstraps), time.monotonic()
         if victim.stop() != 0:
@@ -162,8 +162,8 @@ class Trial:
         came = coming.end()
         others = max(pause for place, pause in left.items() if place not in led)
         parts = {"leaves": max(left[place] for place in led), "others meanwhile": others, "is back": max(came.values())}
-        slowest = max(self.writer.take_waits().values())
-        return Measured(max(parts.values()), {**parts, "stop": stopped, "librdkafka, in all": slowest})
+        more = {"stop": stopped, "librdkafka, in all": self.writer.take_slowest()}
+        return Measured(max(parts.values()), parts | more)
 
     def _pauses(self, bootstraps: Sequence[str]) -> Pauses:
         pauses = Pauses(self.score, self.places, bootstraps)

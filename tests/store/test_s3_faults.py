@@ -115,6 +115,7 @@ def test_one_that_gives_up_leaves_the_others_to_look(run: Run) -> None:
             if proxy.seen.count("PUT") == 3:
                 break
             await asyncio.sleep(0.01)
+        assert proxy.seen.count("PUT") == 3
         first.cancel()
         with pytest.raises(Exists):
             await second
