@@ -8,6 +8,7 @@ alone has no listeners either.
 """
 
 import asyncio
+import contextlib
 import importlib
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,13 @@ from cauce.data_folder import DataFolder
 from cauce.store_metrics import store_observer
 from infra.clock import SYSTEM_CLOCK, Clock
 from infra.cluster.cluster import known_cluster
+from infra.cluster.records import ClusterRecord
 from infra.errors import BadStart
 from infra.metrics import Metrics
 from infra.settings import Settings
 from infra.store.open import open_store
-from infra.store.port import ObjectStore
-from infra.store.probe import RACE, probe_store, refusals_told
+from infra.store.port import ObjectStore, StoreRefuses
+from infra.store.probe import RACE, probe_store
 
 if TYPE_CHECKING:
     from cauce.serving import Serving
@@ -87,9 +89,8 @@ class Node:
         self._folder.lock()
         self._stack.callback(self._folder.unlock)
         store = self._open_store()
-        with refusals_told(self._settings.bucket):
-            # The first request makes the client, which reads certificates for a while: time for what Redis needs.
-            known, _ = await asyncio.gather(known_cluster(store), _import("infra.view.redis_view"))
+        # The first request makes the client, which reads certificates for a while: time for what Redis needs.
+        known, _ = await asyncio.gather(_known_cluster(store), _import("infra.view.redis_view"))
         loading = _import("cauce.serving")  # takes as long as the store does, which it would hold up before
         _, redis, parts = await asyncio.gather(self._probe(store), self._redis_url(), loading)
         self._serving = parts.Serving(
@@ -123,6 +124,14 @@ class Node:
     def _fail(self, error: BaseException) -> None:
         self._failure = error
         self._failed.set()
+
+
+async def _known_cluster(store: ObjectStore) -> ClusterRecord | None:
+    """What the bucket says before it is probed. The probe tells of a refusal: some stores make a bucket at the first
+    write, and refuse to read from it before."""
+    with contextlib.suppress(StoreRefuses):
+        return await known_cluster(store)
+    return None
 
 
 async def _import(module: str) -> Any:

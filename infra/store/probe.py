@@ -5,8 +5,6 @@ call themselves S3-compatible ignore `If-None-Match`.
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from infra.clock import SYSTEM_CLOCK, Clock
 from infra.errors import BadStart, Exists
@@ -16,17 +14,6 @@ from infra.store.port import ObjectStore, StoreRefuses
 RACE = 32  # writers
 
 
-@contextmanager
-def refusals_told(url: str) -> Iterator[None]:
-    """Raises `BadStart` naming the store when it refuses us in the body."""
-    try:
-        yield
-    except StoreRefuses as error:
-        raise BadStart(
-            f"the bucket {url} refuses this node: {error}. Check its name, the credentials and the region"
-        ) from error
-
-
 async def probe_store(store: ObjectStore, url: str, clock: Clock = SYSTEM_CLOCK, writers: int = RACE) -> None:
     """Let writers create one fresh key at once, of whom exactly one may win, then one more; read what the winner wrote.
 
@@ -34,10 +21,14 @@ async def probe_store(store: ObjectStore, url: str, clock: Clock = SYSTEM_CLOCK,
     Raises `BadStart` naming the store (`url`) when it is unfit or refuses us, `Unavailable` when it does not answer.
     """
     key = ProbeKey(clock.token()).key
-    with refusals_told(url):
+    try:
         results = await asyncio.gather(*(_wins(store, key, writer) for writer in range(writers)))
         found, later = await asyncio.gather(store.get(key), _wins(store, key, writers))
         await store.delete([key])
+    except StoreRefuses as error:
+        raise BadStart(
+            f"the bucket {url} refuses this node: {error}. Check its name, the credentials and the region"
+        ) from error
     winners = [writer for writer, won in enumerate(results) if won]
     if len(winners) != 1 or later or found != _body(winners[0]):
         raise BadStart(

@@ -10,7 +10,9 @@ from types import MappingProxyType
 
 import pytest
 
-from tests.cauce.commands import fails_to_start
+from cauce.testing import CauceProcess
+from infra.clock import SYSTEM_CLOCK
+from tests.cauce.commands import fails_to_start, runs
 from tests.servers import S3Server
 
 _RACE_SECONDS = 0.1
@@ -104,3 +106,15 @@ def test_a_store_that_does_not_keep_writers_apart(tmp_path: Path, looks_first: b
     assert {path.split("/")[3] for path in store.objects} == {"probe"} or len(
         store.objects
     ) == 1  # nothing else was written
+
+
+@pytest.mark.timeout(300)
+def test_a_store_that_makes_a_bucket_at_its_first_write(tmp_path: Path, seaweed_server: S3Server) -> None:
+    """Until then it says of each read that there is no such bucket."""
+    bucket = S3Server(seaweed_server.endpoint, f"made-at-{SYSTEM_CLOCK.token()}").url("x")
+    node = CauceProcess(tmp_path, options=["--set", f"cauce.bucket={bucket}"])
+    node.start()
+    try:
+        runs("topic", "create", "t", "-b", node.bootstrap)
+    finally:
+        assert node.stop() == 0
