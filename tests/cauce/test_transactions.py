@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from cauce.testing import CauceProcess
+from infra.clock import SYSTEM_CLOCK
 from infra.error_code import ErrorCode
 from infra.records.encode import encode_batch
 from infra.records.record import Record
@@ -171,8 +172,9 @@ def _add(topic: str, producer_id: int, epoch: int) -> add_partitions_to_txn.AddP
 
 
 def _produce(topic: str, producer_id: int, epoch: int, *, sequence: int, partition: int = 0) -> produce.ProduceRequest:
+    now_ms = SYSTEM_CLOCK.now_ms()  # an old record would be gone by retention before it is looked for
     batch = encode_batch(
-        [Record(0, 1_000, None, b"%d" % sequence)],
+        [Record(0, now_ms, None, b"%d" % sequence)],
         producer_id=producer_id,
         producer_epoch=epoch,
         base_sequence=sequence,

@@ -41,7 +41,8 @@ def kept(offset: int) -> bool:
 
 def produce(bootstrap: str) -> None:
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    [created] = admin.create_topics([NewTopic(TOPIC, 1, 1)]).values()
+    for_ever = {"retention.ms": "-1"}  # the records are of times long past
+    [created] = admin.create_topics([NewTopic(TOPIC, 1, 1, config=for_ever)]).values()
     created.result(DEADLINE_SECONDS)
     producer = Producer({"bootstrap.servers": bootstrap, "batch.num.messages": 100})
     for offset in range(COUNT):
