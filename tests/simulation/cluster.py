@@ -1,6 +1,7 @@
 """What all nodes of a simulated cluster share: loop, network, bucket, Redis, settings; how requests reach a node."""
 
 import asyncio
+from collections.abc import Awaitable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -38,9 +39,11 @@ class Door:
 
 
 class Pipe:
-    """One connection: its requests are handled in the order in which they were sent, whatever each takes on its way.
+    """One connection: its requests are handled in the order in which they were sent, whatever each takes on its way,
+    and their answers come in that order too.
 
-    When one gets lost, those behind it wait for ever, and whoever sent them opens another connection.
+    When a request gets lost, those behind it wait for ever. When an answer does, those behind it never come: a client
+    that goes on for them has more under way than it knows of. Whoever sent them opens another connection.
     """
 
     def __init__(self) -> None:
@@ -48,6 +51,7 @@ class Pipe:
         self._next = 0
         self._early: dict[int, asyncio.Future[None]] = {}
         self._door: Door | None = None
+        self._answers: dict[int, asyncio.Future[bool]] = {}  # number → whether it came; only the last is kept
 
     async def turn(self, number: int, loop: VirtualLoop) -> None:
         """Wait for those that were sent before."""
@@ -59,6 +63,20 @@ class Pipe:
         """Whether it still leads to the process that it was opened to."""
         self._door = self._door or door
         return self._door is door
+
+    async def in_order(self, number: int, answer: Awaitable[Any], loop: VirtualLoop) -> Any:
+        """An answer, not before that to the request sent just before. Raises `Unavailable` when there was none."""
+        before, mine = self._answers.pop(number - 1, None), loop.create_future()
+        self._answers[number] = mine
+        came = False
+        try:
+            result = await answer
+            if before is not None and not await before:
+                raise Unavailable("the connection broke: an answer before this one never came")
+            came = True
+            return result
+        finally:
+            mine.set_result(came)
 
     def passed(self) -> None:
         """The next one may go."""
@@ -136,7 +154,8 @@ class Cluster:
             return result
 
         what = f"{type(request).__name__} of {connection_id}"
-        return await self.network.ask(node_name(node_id), what, arrive, seconds)
+        answer = self.network.ask(node_name(node_id), what, arrive, seconds)
+        return await pipe.in_order(number, answer, self.loop)
 
     def _begin(self, door: Door, registry: Registry, context: RequestContext, request: Any) -> "asyncio.Future[Any]":
         answered: asyncio.Future[Any] = self.loop.create_future()
