@@ -4,14 +4,12 @@ A fence ends a session for all its partitions; a release gives back one lease. B
 """
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-from infra.cluster.record_format import decode_record, encode_record
+from infra.cluster.record_format import encode_record
 from infra.cluster.records import EpochRecord
-from infra.errors import Corrupt, Exists, NotFound
+from infra.errors import Exists
 from infra.object_key import (
     EpochKey,
     FenceKey,
@@ -38,21 +36,6 @@ async def create_fence(store: ObjectStore, session: SessionId, by: SessionId) ->
 async def fence_exists(store: ObjectStore, session: SessionId) -> bool:
     """Whether a session has been ended."""
     return await store.head(FenceKey(session).key) is not None
-
-
-async def left_in_order(store: ObjectStore, session: SessionId) -> bool:
-    """Whether a session was ended by its own node, that is, for good. A fence of somebody else's says only that it
-    was not heard of: its node may come back, with its disk or from a pause."""
-    key = FenceKey(session).key
-    try:
-        body = await store.get(key)
-        return decode_record(body, key, _ended_by) == session
-    except (NotFound, Corrupt):
-        return False
-
-
-def _ended_by(fields: Mapping[str, Any]) -> SessionId:
-    return SessionId(int(fields["by_node_id"]), int(fields["by_node_epoch"]))
 
 
 async def create_release(store: ObjectStore, lease: Lease) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 from infra.all_of import all_of
 from infra.clock import Clock
-from infra.cluster.lease_objects import create_fence, fence_exists, left_in_order
+from infra.cluster.lease_objects import create_fence
 from infra.cluster.records import SessionRecord
 from infra.cluster.session import NodeDescription, Session
 from infra.errors import BadStart, Exists, Fenced
@@ -46,16 +46,13 @@ async def read_session(store: ObjectStore, session: SessionId) -> SessionRecord:
     return SessionRecord.decode(await store.get(key), key)
 
 
-async def free_node_id(store: ObjectStore) -> int:
-    """The lowest node id that nobody has had, or whose last session left in order.
+async def new_node_id(store: ObjectStore) -> int:
+    """The lowest node id that nobody ever had.
 
-    Not one whose session others had to end: should its node come back, two would fence each other for ever.
+    An id belongs to the data folder that had it first, however its last session ended: the node may come back, and two
+    of one id would fence each other for ever.
     """
-    last = await last_sessions(store)
-    ended = [session for session, over in last.items() if over]
-    left = await all_of(left_in_order(store, session) for session in ended)
-    free = {session.node_id for session, gone in zip(ended, left, strict=True) if gone}
-    taken = {session.node_id for session in last} - free
+    taken = {key.session.node_id for key in await _keys(store, SESSIONS) if isinstance(key, SessionKey)}
     node_id = FIRST_NODE_ID
     while node_id in taken:
         node_id += 1
@@ -68,7 +65,7 @@ class Registrar:
     def __init__(
         self, store: ObjectStore, view: View, clock: Clock, node: NodeDescription, *, node_id: int | None = None
     ) -> None:
-        """`node_id` None takes the lowest free one at the first opening."""
+        """`node_id` None takes a new one at the first opening."""
         self._store = store
         self._view = view
         self._clock = clock
@@ -113,16 +110,16 @@ class Registrar:
             if self._trying is None:
                 self._trying = self._node_id
             if self._trying is None:
-                self._trying = await free_node_id(self._store)
+                self._trying = await new_node_id(self._store)
             ledger = Ledger(self._store, session_ledger(self._trying))
             last = await ledger.last()
             if last is not None and SessionId(self._trying, last.number) != self._last:
                 if SessionRecord.decode(last.body, f"{ledger}/{last.number}").writer == self._writer:
                     return SessionId(self._trying, last.number)
-                self._check_twin(SessionId(self._trying, last.number))
-                if self._node_id is None and not await fence_exists(self._store, SessionId(self._trying, last.number)):
+                if self._node_id is None:
                     self._trying = None  # another node has just taken it
                     continue
+                self._check_twin(SessionId(self._trying, last.number))
             number = await _unused_epoch(self._store, self._trying, 0 if last is None else last.number + 1)
             try:
                 await ledger.append(number, record.encode())

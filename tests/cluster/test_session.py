@@ -10,26 +10,23 @@ from infra.partition import SessionId
 from tests.cluster.world import World
 
 
-def test_the_lowest_free_node_id_is_taken_and_a_closed_one_again() -> None:
+@pytest.mark.parametrize("leaves", [True, False])
+def test_an_id_that_a_node_had_is_not_given_to_another(leaves: bool) -> None:
+    """Whoever had it may come back, with its data folder."""
+
     async def scenario() -> None:
         world = await World().start()
         first, second = await world.session(), await world.session()
         assert (first.session, second.session) == (SessionId(1, 0), SessionId(2, 0))
-        await first.close()
-        assert (await world.session()).session == SessionId(1, 1)
-        assert (await world.session()).session == SessionId(3, 0)
-
-    asyncio.run(scenario())
-
-
-def test_the_id_of_a_node_that_may_come_back_is_not_given_to_another() -> None:
-    async def scenario() -> None:
-        world = await World().start()
-        first, second = await world.session(), await world.session()
-        await create_fence(world.store, first.session, by=second.session)  # it was not heard of
-        assert (await world.session()).session == SessionId(3, 0)
-        assert (await world.session(node_id=1)).session == SessionId(1, 1)  # back, with its data folder
+        if leaves:
+            await first.close()
+        else:
+            await create_fence(world.store, first.session, by=second.session)
+        third = await world.session()
+        assert third.session == SessionId(3, 0)
+        assert (await world.session(node_id=1)).session == SessionId(1, 1)
         await second.look_for_fence()
+        await third.look_for_fence()
 
     asyncio.run(scenario())
 
@@ -61,7 +58,7 @@ def test_nodes_that_start_together_take_different_ids() -> None:
         world = await World().start()
         await (await world.session()).close()
         sessions = await asyncio.gather(*(world.session() for _ in range(8)))
-        assert sorted(one.session.node_id for one in sessions) == list(range(1, 9))
+        assert sorted(one.session.node_id for one in sessions) == list(range(2, 10))
         for session in sessions:
             await session.look_for_fence()
 
