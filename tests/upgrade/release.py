@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.fixtures.unpack import unpack
+
 _ROOT = Path(__file__).parents[2]
 _FIXTURES = _ROOT / "tests" / "fixtures"
 _PACKAGES = ("cauce", "infra", "ingest", "reader", "compactor")
@@ -63,5 +65,5 @@ def earlier(folder: Path, name: str = EARLIER) -> Release:
         raise Absent(f"the commit {commit} of release {name} is not in this repository ({said})") from None
     target = folder / name
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
-        archive.extractall(target, filter="data")
+        unpack(archive, target)
     return Release("old", target)
