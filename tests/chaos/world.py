@@ -34,7 +34,7 @@ _SETTINGS = {
     "cauce.topic.undelete.ms": "20000",
     "cauce.view.repair.interval.ms": "10000",
 }
-_FLUSH = {"object": "100", "wal": "1000"}  # milliseconds
+_FLUSH = {"object": "250", "wal": "1000"}  # milliseconds; the former is the default of object stores
 
 
 class World:
