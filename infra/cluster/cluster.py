@@ -31,15 +31,23 @@ async def open_cluster(store: ObjectStore, clock: Clock) -> ClusterRecord:
     Nor is a bucket named anew that was in use: its nodes know it by another name.
     """
     known = await known_cluster(store)
+    if known is None and (used := await _first_session(store)) is not None:
+        known = await known_cluster(store)  # another node may have opened the bucket since, and registered in it
+        if known is None:
+            raise BadStart(
+                f"the bucket has {used} and no {CLUSTER}: it is a copy that lacks it; bring that object first"
+            )
     if known is not None:
         return known
-    async for info in store.list(SESSIONS):
-        raise BadStart(
-            f"the bucket has {info.key} and no {CLUSTER}: it is a copy that lacks it; bring that object first"
-        )
     record = ClusterRecord(new_cluster_id(clock))
     try:
         await store.create(CLUSTER, record.encode())
     except Exists:
         return ClusterRecord.decode(await store.get(CLUSTER), CLUSTER)
     return record
+
+
+async def _first_session(store: ObjectStore) -> str | None:
+    async for info in store.list(SESSIONS):
+        return info.key
+    return None

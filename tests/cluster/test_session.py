@@ -1,12 +1,15 @@
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
 from infra.cluster.cluster import open_cluster
 from infra.cluster.lease_objects import create_fence, fence_exists
+from infra.cluster.records import ClusterRecord
 from infra.errors import BadStart, Fenced, Unavailable
-from infra.object_key import BatchSegmentKey, SessionKey
+from infra.object_key import CLUSTER, BatchSegmentKey, SessionKey
 from infra.partition import SessionId
+from infra.store.port import ObjectInfo
 from tests.cluster.world import World
 
 
@@ -49,6 +52,23 @@ def test_a_bucket_that_was_in_use_is_not_named_anew() -> None:
         await world.store.create(SessionKey(SessionId(1, 0)).key, b"{}")
         with pytest.raises(BadStart, match="a copy that lacks it"):
             await open_cluster(world.store, world.clock)
+
+    asyncio.run(scenario())
+
+
+def test_a_bucket_that_another_node_opens_meanwhile_is_no_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        world = World()
+        listed = world.store.list
+
+        async def list_later(prefix: str, *, start_after: str = "") -> AsyncIterator[ObjectInfo]:
+            await world.store.create(CLUSTER, ClusterRecord("other").encode())
+            await world.store.create(SessionKey(SessionId(1, 0)).key, b"{}")
+            async for info in listed(prefix, start_after=start_after):
+                yield info
+
+        monkeypatch.setattr(world.store, "list", list_later)
+        assert (await open_cluster(world.store, world.clock)).cluster_id == "other"
 
     asyncio.run(scenario())
 
