@@ -50,6 +50,14 @@ class MemoryView(MemoryManifests):
         self._token = lock_token(owner)
         return True
 
+    async def keep_rebuild(self, owner: str, ttl_ms: int) -> bool:
+        """Hold the recovery lock for another ttl_ms; False when it is lost, also when nobody holds it."""
+        state = self._reach()
+        if state.recovery is None or state.recovery[0] != owner:
+            return False
+        state.recovery = (owner, self.server.clock.now_ms() + ttl_ms)
+        return True
+
     async def wipe(self, owner: str) -> None:
         """Forget everything, beginning with the incarnation. Needs the recovery lock, else raises `ViewLost`."""
         state = self._reach()

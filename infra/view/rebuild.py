@@ -8,7 +8,7 @@ Consumer offsets neither: coordinators replay their partitions.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Protocol, Self
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from infra.errors import Unavailable
 from infra.partition import PartitionId
 from infra.store.port import ObjectStore
 from infra.view.bucket_log import BucketLog, BucketLogs, ReadExtents
-from infra.view.port import View
+from infra.view.port import View, ViewLost
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +35,9 @@ class RebuildableView(View, Protocol):
 
     def sibling(self) -> Self:
         """Another client of the same server: what the holder of the lock may, this node's other calls may not."""
+
+    async def keep_rebuild(self, owner: str, ttl_ms: int) -> bool:
+        """Hold the recovery lock for another ttl_ms; False when it is lost."""
 
     async def wipe(self, owner: str) -> None:
         """Forget everything, beginning with the incarnation. Needs the recovery lock."""
@@ -93,25 +96,24 @@ async def _rebuild(
 ) -> str:
     _log.info("the view is empty: building it from the bucket")
     stages = _Stages(clock)
-    await view.wipe(owner)
-    topics = await _put_topics(view, store, clock)
-    for (kind, name), entry in (await all_settings(store)).items():
-        await view.put_setting(kind, name, entry.number, entry.body)
+    await view.wipe(owner)  # nobody uses it from now on
+    topics, settings = await TopicLedger(store, view, clock).all(), await all_settings(store)
     stages.passed("topics and settings")
-    logs = await BucketLogs(store, read_extents, tolerant=True, passed=stages.passed).read_all(topics)
+    living = {topic_id for topic_id, (_, record) in topics.items() if record.deleted_ms is None}
+    logs = await BucketLogs(store, read_extents, tolerant=True, passed=stages.passed).read_all(living)
     await _pass_over_producer_ids(store, logs.values())
-    gate = asyncio.Semaphore(_WRITES_AT_ONCE)
-
-    async def put(partition: PartitionId, log: BucketLog) -> None:
-        async with gate:
-            await _put(view, partition, log)
-
-    await all_of(put(partition, log) for partition, log in logs.items())
+    await view.wipe(owner)  # an older copy with our lock may have come in its place: reading takes long
+    await _put_partitions(view, logs)
+    await _put_catalogue(
+        view,
+        {topic_id: (version, record.encode()) for topic_id, (version, record) in topics.items()},
+        {key: (entry.number, entry.body) for key, entry in settings.items()},
+    )
     incarnation = clock.token()
     await view.install(owner, incarnation)
     stages.passed("telling the view")
-    level = logging.WARNING if topics else logging.INFO  # a new cluster has lost nothing
-    _log.log(level, "built the view: incarnation %s, %d topics, %d partitions", incarnation, len(topics), len(logs))
+    level = logging.WARNING if living else logging.INFO  # a new cluster has lost nothing
+    _log.log(level, "built the view: incarnation %s, %d topics, %d partitions", incarnation, len(living), len(logs))
     _log.info("the building took %s", stages)
     return incarnation
 
@@ -142,26 +144,46 @@ async def _pass_over_producer_ids(store: ObjectStore, logs: Iterable[BucketLog])
         _log.warning("producer ids up to %d are in use, though the bucket does not say so: passed over", max(producers))
 
 
-async def _put_topics(view: View, store: ObjectStore, clock: Clock) -> set[UUID]:
-    """Tell the newest record of each topic; answers those that are not deleted."""
-    known = await TopicLedger(store, view, clock).all()
-    for topic_id, (version, record) in known.items():
-        await view.put_topic(topic_id, version, record.encode())
-    return {topic_id for topic_id, (_, record) in known.items() if record.deleted_ms is None}
+async def _put_partitions(view: View, logs: Mapping[PartitionId, BucketLog]) -> None:
+    gate = asyncio.Semaphore(_WRITES_AT_ONCE)
+
+    async def put(partition: PartitionId, log: BucketLog) -> None:
+        async with gate:
+            await _put(view, partition, log)
+
+    await all_of(put(partition, log) for partition, log in logs.items())
+
+
+async def _put_catalogue(
+    view: View,
+    topics: Mapping[UUID, tuple[int, bytes]],
+    settings: Mapping[tuple[str, str], tuple[int, bytes]],
+) -> None:
+    """Tell the newest record of each topic and setting, and see that they stay.
+
+    What a server that fails over to a lagging replica forgets of a partition is mended by its leader's next publish; a
+    topic that it forgets would be missing for good.
+    """
+    for topic_id, (version, body) in topics.items():
+        await view.put_topic(topic_id, version, body)
+    for (kind, name), (version, body) in settings.items():
+        await view.put_setting(kind, name, version, body)
+    if await view.topics() != topics or await view.settings() != settings:
+        raise ViewLost("the view has forgotten topics or settings that it was just told")
 
 
 @contextlib.asynccontextmanager
-async def _lock_kept(view: View, owner: str) -> AsyncIterator[None]:
+async def _lock_kept(view: RebuildableView, owner: str) -> AsyncIterator[None]:
     """Keep the recovery lock while the body runs, and let it lapse at once after it, also when that failed.
 
-    Should it be lost all the same, it shows: every call of the body then raises `ViewLost`.
+    Once it is lost, with all that the view was told under it, it stays lost: every call of the body raises `ViewLost`.
     """
 
     async def keep() -> None:
         while True:
             await asyncio.sleep(_LOCK_TTL_MS / 3000)
             with contextlib.suppress(Unavailable):
-                await view.begin_rebuild(owner, _LOCK_TTL_MS)
+                await view.keep_rebuild(owner, _LOCK_TTL_MS)
 
     keeping = asyncio.create_task(keep())
     try:
@@ -170,4 +192,4 @@ async def _lock_kept(view: View, owner: str) -> AsyncIterator[None]:
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
         with contextlib.suppress(Unavailable):
-            await view.begin_rebuild(owner, 1)
+            await view.keep_rebuild(owner, 1)

@@ -52,10 +52,14 @@ class RedisView(RedisMembers, RedisCatalogue, RedisExtents, RedisManifests, Redi
 
         While the view has no incarnation, the calls of the client that holds the lock are let through.
         """
-        taken = bool(await self._eval("lock", (self._key("recovery"),), (_lock_token(owner), ttl_ms)))
+        taken = bool(await self._eval("lock", (self._key("recovery"),), (_lock_token(owner), ttl_ms, 1)))
         if taken:
             self._token = _lock_token(owner)
         return taken
+
+    async def keep_rebuild(self, owner: str, ttl_ms: int) -> bool:
+        """Hold the recovery lock for another ttl_ms; False when it is lost, also when nobody holds it."""
+        return bool(await self._eval("lock", (self._key("recovery"),), (_lock_token(owner), ttl_ms, 0)))
 
     async def wipe(self, owner: str) -> None:
         """Forget everything, beginning with the incarnation. Needs the recovery lock, else raises `ViewLost`."""

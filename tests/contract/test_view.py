@@ -213,6 +213,28 @@ def test_the_recovery_lock_lapses(harness: Any) -> None:
     asyncio.run(run())
 
 
+def test_a_recovery_lock_that_is_lost_is_not_kept(harness: Any) -> None:
+    """What was told under it is lost too."""
+
+    async def run() -> None:
+        view, other = harness.connect(), harness.connect()
+        assert not await view.keep_rebuild("one", TTL_MS)
+        assert await view.begin_rebuild("one", 20)
+        assert await view.keep_rebuild("one", TTL_MS)
+        await harness.lapse(20)
+        assert not await other.begin_rebuild("two", TTL_MS)
+        assert not await other.keep_rebuild("two", TTL_MS)
+        await view.put_topic(TOPIC, 0, b"told")
+        harness.wipe()
+        assert not await view.keep_rebuild("one", TTL_MS)
+        with pytest.raises(ViewLost):
+            await view.install("one", "first")
+        await view.close()
+        await other.close()
+
+    asyncio.run(run())
+
+
 def test_only_the_holder_of_the_lock_fills_an_empty_view(harness: Any) -> None:
     async def run() -> None:
         async with clients(harness, 2) as (view, other):

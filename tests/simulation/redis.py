@@ -17,6 +17,7 @@ _ANSWER_SECONDS = 2.0
 _CALLS = [
     "incarnation",
     "begin_rebuild",
+    "keep_rebuild",
     "wipe",
     "install",
     "register",

@@ -21,6 +21,7 @@ from infra.ports import EpochStart
 from infra.segment.extent import FlushedExtent, ProducerEntry
 from infra.store.memory import MemoryObjectStore
 from infra.store.port import ObjectInfo, ObjectStore
+from infra.view import rebuild as rebuilding
 from infra.view.bucket_log import NOTHING, BucketLogs
 from infra.view.memory import MemoryView
 from infra.view.port import PublishedPartition, ViewLost
@@ -298,6 +299,78 @@ def test_a_rebuild_that_failed_is_repeated() -> None:
             await rebuild(view, bucket, read_extents)
         assert await view.incarnation() is None
         bucket.out_of_order = False
+        await rebuild(view, bucket, read_extents)
+        assert set(await view.topics()) == {TOPIC}
+
+    run(body)
+
+
+def test_a_view_that_is_wiped_while_it_is_built_is_built_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock goes with it. Whoever keeps the lock must not take it again, with nothing of what the view was told."""
+
+    async def body(bucket: Bucket, view: MemoryView) -> None:
+        asked, keep = asyncio.Event(), MemoryView.keep_rebuild
+
+        async def keep_and_tell(self: MemoryView, owner: str, ttl_ms: int) -> bool:
+            try:
+                return await keep(self, owner, ttl_ms)
+            finally:
+                asked.set()
+
+        async def wait_for_keeper(store: ObjectStore, key: str) -> Sequence[FlushedExtent]:
+            asked.clear()
+            await asked.wait()
+            return await read_extents(store, key)
+
+        monkeypatch.setattr(MemoryView, "keep_rebuild", keep_and_tell)
+        monkeypatch.setattr(rebuilding, "_LOCK_TTL_MS", 300)
+        await bucket.topic()
+        await bucket.epoch(0, 0, S7)
+        await bucket.segment(S7, 0, (P0, 0, 9, 0))
+        bucket.after_listing = view.server.wipe
+        with pytest.raises(ViewLost):
+            await rebuild(view, bucket, wait_for_keeper)
+        assert await view.incarnation() is None
+        await rebuild(view, bucket, read_extents)
+        assert set(await view.topics()) == {TOPIC}
+
+    run(body)
+
+
+def test_an_older_copy_that_comes_while_the_view_is_built_leaves_nothing() -> None:
+    async def body(bucket: Bucket, view: MemoryView) -> None:
+        def fail_over() -> None:
+            """To a replica that has the lock already and is not wiped yet."""
+            copy = view.server.snapshot()
+            copy.settings["broker", ""] = (7, b"old")
+            copy.incarnation = "old"
+            view.server.restore(copy)
+
+        await bucket.topic()
+        bucket.after_listing = fail_over
+        incarnation = await rebuild(view, bucket, read_extents)
+        assert await view.incarnation() == incarnation
+        assert await view.settings() == {}
+        assert set(await view.topics()) == {TOPIC}
+
+    run(body)
+
+
+def test_a_view_that_forgets_what_it_was_just_told_is_not_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(bucket: Bucket, view: MemoryView) -> None:
+        put = MemoryView.put_topic
+
+        async def put_and_fail_over(self: MemoryView, topic_id: UUID, version: int, body: bytes) -> None:
+            before = self.server.snapshot()
+            await put(self, topic_id, version, body)
+            self.server.restore(before)
+
+        await bucket.topic()
+        with monkeypatch.context() as patch:
+            patch.setattr(MemoryView, "put_topic", put_and_fail_over)
+            with pytest.raises(ViewLost, match="forgotten"):
+                await rebuild(view, bucket, read_extents)
+        assert await view.incarnation() is None
         await rebuild(view, bucket, read_extents)
         assert set(await view.topics()) == {TOPIC}
 
