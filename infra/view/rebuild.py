@@ -161,8 +161,8 @@ async def _put_catalogue(
 ) -> None:
     """Tell the newest record of each topic and setting, and see that they stay.
 
-    What a server that fails over to a lagging replica forgets of a partition is mended by its leader's next publish; a
-    topic that it forgets would be missing for good.
+    What a server that fails over to a lagging replica forgets of a partition is mended by its leader's next publish. A
+    topic that it forgets is unknown to all nodes until somebody compares the view with the bucket.
     """
     for topic_id, (version, body) in topics.items():
         await view.put_topic(topic_id, version, body)
