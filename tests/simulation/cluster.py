@@ -51,7 +51,7 @@ class Pipe:
         self._next = 0
         self._early: dict[int, asyncio.Future[None]] = {}
         self._door: Door | None = None
-        self._answers: dict[int, asyncio.Future[bool]] = {}  # number → whether it came; only the last is kept
+        self._last: asyncio.Future[bool] | None = None  # whether the answer to the last request came
 
     async def turn(self, number: int, loop: VirtualLoop) -> None:
         """Wait for those that were sent before."""
@@ -64,10 +64,11 @@ class Pipe:
         self._door = self._door or door
         return self._door is door
 
-    async def in_order(self, number: int, answer: Awaitable[Any], loop: VirtualLoop) -> Any:
-        """An answer, not before that to the request sent just before. Raises `Unavailable` when there was none."""
-        before, mine = self._answers.pop(number - 1, None), loop.create_future()
-        self._answers[number] = mine
+    async def in_order(self, answer: Awaitable[Any], loop: VirtualLoop) -> Any:
+        """The answer to the request sent last, not before that to the one before it. Raises `Unavailable` when there
+        was none."""
+        before, mine = self._last, loop.create_future()
+        self._last = mine
         came = False
         try:
             result = await answer
@@ -155,7 +156,7 @@ class Cluster:
 
         what = f"{type(request).__name__} of {connection_id}"
         answer = self.network.ask(node_name(node_id), what, arrive, seconds)
-        return await pipe.in_order(number, answer, self.loop)
+        return await pipe.in_order(answer, self.loop)
 
     def _begin(self, door: Door, registry: Registry, context: RequestContext, request: Any) -> "asyncio.Future[Any]":
         answered: asyncio.Future[Any] = self.loop.create_future()

@@ -23,7 +23,7 @@ def _answers(*after: float | None) -> list[tuple[float, str]]:
 
     async def ask(number: int, seconds: float | None) -> tuple[float, str]:
         try:
-            got = await pipe.in_order(number, answer(number, seconds), loop)
+            got = await pipe.in_order(answer(number, seconds), loop)
         except Unavailable as error:
             got = error.message
         return loop.time(), got
