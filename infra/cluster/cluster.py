@@ -31,14 +31,14 @@ async def open_cluster(store: ObjectStore, clock: Clock) -> ClusterRecord:
     Nor is a bucket named anew that was in use: its nodes know it by another name.
     """
     known = await known_cluster(store)
-    if known is None and (used := await _first_session(store)) is not None:
-        known = await known_cluster(store)  # another node may have opened the bucket since, and registered in it
-        if known is None:
-            raise BadStart(
-                f"the bucket has {used} and no {CLUSTER}: it is a copy that lacks it; bring that object first"
-            )
     if known is not None:
         return known
+    used = await _first_session(store)
+    if used is not None:
+        known = await known_cluster(store)  # another node may have opened the bucket since, and registered in it
+        if known is not None:
+            return known
+        raise BadStart(f"the bucket has {used} and no {CLUSTER}: it is a copy that lacks it; bring that object first")
     record = ClusterRecord(new_cluster_id(clock))
     try:
         await store.create(CLUSTER, record.encode())

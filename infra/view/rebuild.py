@@ -97,7 +97,8 @@ async def _rebuild(
     _log.info("the view is empty: building it from the bucket")
     stages = _Stages(clock)
     await view.wipe(owner)  # nobody uses it from now on
-    topics, settings = await TopicLedger(store, view, clock).all(), await all_settings(store)
+    topics = await TopicLedger(store, view, clock).all()
+    settings = await all_settings(store)
     stages.passed("topics and settings")
     living = {topic_id for topic_id, (_, record) in topics.items() if record.deleted_ms is None}
     logs = await BucketLogs(store, read_extents, tolerant=True, passed=stages.passed).read_all(living)
