@@ -89,10 +89,8 @@ def moto() -> Iterator[S3Server]:
     from moto.server import ThreadedMotoServer
     from werkzeug.serving import WSGIRequestHandler
 
-    protocol, WSGIRequestHandler.protocol_version = (
-        WSGIRequestHandler.protocol_version,
-        "HTTP/1.1",
-    )  # it keeps connections
+    protocol = WSGIRequestHandler.protocol_version
+    WSGIRequestHandler.protocol_version = "HTTP/1.1"  # S3 keeps connections open
     # It looks whether an object is there, and writes it, with other threads in between: S3 does both at once.
     put_object, one_at_a_time = S3Response.put_object, threading.Lock()
 
