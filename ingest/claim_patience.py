@@ -1,6 +1,8 @@
-"""When a node must not claim although nobody seems to lead: for one TTL after a new incarnation of the view.
+"""When a node must not claim although nobody seems to lead: for one TTL after a new incarnation of the view, and after
+each start and failover of Redis.
 
-A view that was lost knows of no session, so living leaders would be fenced. There is no need to wait when the bucket
+A view that was lost knows of no session, and one that has gone back knows of old renewals, so living leaders would be
+fenced. There is no need to wait when the bucket
 says that no other session of an ingest node can be alive that the view knows nothing of: on one machine, mostly.
 """
 
@@ -18,27 +20,24 @@ class ClaimPatience:
     def __init__(self, store: ObjectStore, state: ClusterState) -> None:
         self._store = store
         self._state = state
-        self._may_live: frozenset[SessionId] | None = None  # sessions that no fence has ended; None: not asked yet
-
-    def ask_again(self) -> None:
-        """The view or our session is a new one."""
-        self._may_live = None
+        self._asked: object = None  # for which session and source
+        self._may_live: frozenset[SessionId] = frozenset()  # sessions that no fence had ended
 
     async def may_claim(self, own: Session) -> bool:
         """Whether to claim now. Raises `Unavailable`.
 
-        Asks the bucket once for a session and an incarnation, and then for the fences of those that the view lacks: one
+        Asks the bucket once for a session and a source, and then for the fences of those that the view lacks: one
         that has left since keeps nobody waiting.
         """
-        if self._state.incarnation_age_seconds >= own.ttl_seconds:
+        if self._state.source_age_seconds >= own.ttl_seconds:
             return True
-        may_live = self._may_live
-        if may_live is None:
-            may_live = self._may_live = await self._unended(own)
-        missing = may_live - {node.session for node in self._state.nodes()}
+        asked = (own.session, self._state.source)
+        if asked != self._asked:
+            self._may_live = await self._unended(own)
+            self._asked = asked
+        missing = self._may_live - {node.session for node in self._state.nodes()}
         ended = {session for session in missing if await fence_exists(self._store, session)}
-        if ended and self._may_live is may_live:
-            self._may_live = may_live - ended
+        self._may_live -= ended
         return ended == missing
 
     async def _unended(self, own: Session) -> frozenset[SessionId]:

@@ -170,17 +170,17 @@ class LeaseKeeper:
             return
         self._obey_settings()
         held = [log for log in self._leaders.logs() if log.lease.partition not in self._busy]
-        if await self._teller.again(held, session):
-            self._patience.ask_again()
+        await self._teller.again(held, session)
         await self._repair_view(held)
         await self._forget_deleted()
+        source = self._state.source
         plan = self._planner.plan(self._picture(session, await self._patience.may_claim(session)))
         if plan.stale:
             await self._teller.over(plan.stale)
         for lease in (*plan.releases, *plan.gone):
             self._start(self._release(lease), (lease.partition,))
         if plan.claims:
-            self._start(self._claim(plan.claims, session), [claim.partition for claim in plan.claims])
+            self._start(self._claim(plan.claims, session, source), [claim.partition for claim in plan.claims])
 
     def _picture(self, session: Session, may_claim: bool) -> Picture:
         return Picture(
@@ -242,7 +242,6 @@ class LeaseKeeper:
         self._not_in_wal.clear()
         self._waiting.clear()
         self._searched = False
-        self._patience.ask_again()
         self.kick()
 
     def _session_lost(self, session: Session) -> None:
@@ -261,10 +260,10 @@ class LeaseKeeper:
 
     # Claims and releases
 
-    async def _claim(self, claims: Sequence[Claim], session: Session) -> None:
+    async def _claim(self, claims: Sequence[Claim], session: Session, source: tuple[str, str] | None) -> None:
         known = {claim.partition: self._state.last_leader(claim.partition) for claim in claims}
         try:
-            outcome = await self._takeover.take(claims, session, self._left.batches)
+            outcome = await self._takeover.take(claims, session, self._left.batches, source)
         except CauceError as error:
             _log.warning("%d leases cannot be taken now: %s", len(claims), error)
             self._wait(known, known, RETRY_SECONDS)

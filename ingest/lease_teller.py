@@ -51,19 +51,17 @@ class LeaseTeller:
 
         await all_of([clear(lease) for lease in leases])
 
-    async def again(self, logs: Sequence[LedLog], guard: SessionGuard) -> bool:
-        """Tell what the view does not know of these logs; True when it is a new incarnation.
+    async def again(self, logs: Sequence[LedLog], guard: SessionGuard) -> None:
+        """Tell what the view does not know of these logs.
 
         A new one was rebuilt from the bucket, and may lack what was published while that was read.
         Raises `Unavailable`; `Fenced` when the session must not speak.
         """
-        anew = self._state.incarnation != self._incarnation
-        if anew and self._incarnation is not None and logs:
+        if self._incarnation is not None and self._state.incarnation != self._incarnation and logs:
             guard.check_ttl()
             await all_of([self._tell_published(log) for log in logs])
         self._incarnation = self._state.incarnation
         await self.led([log.lease for log in logs if self._state.last_leader(log.lease.partition) != log.lease])
-        return anew
 
     async def _tell_published(self, log: LedLog) -> None:
         """As it stands when its turn has come: publishes go on meanwhile, and must not be taken back."""

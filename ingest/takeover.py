@@ -55,8 +55,10 @@ class Takeover:
         self._requests = Requests(requests_at_once)
         self._ends = LogEnds(store, view, self._requests)
 
-    async def take(self, claims: Sequence[Claim], guard: SessionGuard, left: LeftInWal) -> Outcome:
-        """Take what can be taken; a partition may stand once in `claims`.
+    async def take(
+        self, claims: Sequence[Claim], guard: SessionGuard, left: LeftInWal, source: tuple[str, str] | None
+    ) -> Outcome:
+        """Take what can be taken; a partition may stand once in `claims`, which were decided by the word of `source`.
 
         The leases in `taken` are held by `guard`'s session: open their logs, then tell the view who leads.
         Raises `Unavailable` and `Fenced`. What had been taken by then has an epoch record of this session and no log;
@@ -66,7 +68,7 @@ class Takeover:
         first, befores = await self._look(claims)
         void = frozenset(one.partition for one in befores if not one.stands_in(self._wal_id))
         befores, waiting = self._judge(befores)
-        befores = await self._not_led(befores, own)
+        befores = await self._not_led(befores, own, source)
         await self._fence(befores, own)
         logs = await self._ends.read(befores)
         logs = await self._return_wal(befores, logs, own, left)
@@ -122,11 +124,19 @@ class Takeover:
                 ready.append(one)
         return ready, waiting
 
-    async def _not_led(self, befores: Sequence[Predecessor], own: SessionId) -> list[Predecessor]:
-        """Without those whose leader is alive: a loser leaves the winner alone."""
+    async def _not_led(
+        self, befores: Sequence[Predecessor], own: SessionId, source: tuple[str, str] | None
+    ) -> list[Predecessor]:
+        """Without those whose leader is alive: a loser leaves the winner alone.
+
+        A view that has been replaced since the claims were decided may say of living leaders that they lapsed.
+        """
         if all(one.released or one.session.node_id == own.node_id for one in befores):
             return list(befores)
-        live = {node.session for node in await self._view.live_sessions() if node.session.node_id != own.node_id}
+        members = await self._view.members()
+        if members.source != source:
+            raise Unavailable("the view is another one than when the claims were decided")
+        live = {node.session for node in members.sessions if node.session.node_id != own.node_id}
         return [one for one in befores if one.released or one.session not in live]
 
     # 2. the fence

@@ -66,8 +66,8 @@ class ClusterState:
         self._view = view
         self._clock = clock
         self._recover = recover
-        self._incarnation: str | None = None
-        self._incarnation_since = clock.monotonic()
+        self._source: tuple[str, str] | None = None
+        self._source_since = clock.monotonic()
         self._generation: int | None = None
         self._topics: dict[UUID, Topic] = {}
         self._deleted: set[UUID] = set()
@@ -162,16 +162,21 @@ class ClusterState:
         """The settings of a kind: name → values. It is another object whenever one of them has changed."""
         return self._settings.of(kind)
 
-    # the view's incarnation
+    # by whose word
+    @property
+    def source(self) -> tuple[str, str] | None:
+        """Incarnation and server of the view this picture is from; None before the first refresh."""
+        return self._source
+
     @property
     def incarnation(self) -> str | None:
         """Of the view this picture is from; None before the first refresh."""
-        return self._incarnation
+        return None if self._source is None else self._source[0]
 
     @property
-    def incarnation_age_seconds(self) -> float:
-        """How long this node has known the view's incarnation."""
-        return self._clock.monotonic() - self._incarnation_since
+    def source_age_seconds(self) -> float:
+        """How long this node has had its picture from that incarnation and that server."""
+        return self._clock.monotonic() - self._source_since
 
     # following
     def on_change(self, callback: Callable[[], None]) -> None:
@@ -224,23 +229,21 @@ class ClusterState:
 
     async def _read(self) -> bool:
         await self._follow_incarnation()
-        generation = await self._view.generation()
-        if generation == self._generation:
+        members = await self._view.members()  # before the others: what changes meanwhile raises the generation again
+        if (members.source, members.generation) == (self._source, self._generation):
             return False
-        topics, settings, nodes, leaders, manifests = await asyncio.gather(
-            self._view.topics(),
-            self._view.settings(),
-            self._view.live_sessions(),
-            self._view.leaders(),
-            self._view.manifests(),
+        topics, settings, leaders, manifests = await asyncio.gather(
+            self._view.topics(), self._view.settings(), self._view.leaders(), self._view.manifests()
         )
         self._take_topics(topics)
         self._settings.take(settings)
-        self._take_nodes(nodes)
-        self._live = frozenset(node.session for node in nodes)
+        self._take_nodes(members.sessions)
+        self._live = frozenset(node.session for node in members.sessions)
         self._leaders = leaders
         self._manifests = manifests
-        self._generation = generation
+        if members.source != self._source:
+            self._source, self._source_since = members.source, self._clock.monotonic()
+        self._generation = members.generation
         self._tell()
         return True
 
@@ -248,10 +251,8 @@ class ClusterState:
         incarnation = await self._view.incarnation()
         if incarnation is None:
             raise ViewLost("the view has no incarnation")
-        if incarnation != self._incarnation:
+        if incarnation != self.incarnation:
             await self._view.use(incarnation)
-            self._incarnation, self._incarnation_since = incarnation, self._clock.monotonic()
-            self._generation = None
 
     def _take_nodes(self, nodes: Sequence[LiveSession]) -> None:
         now, live = self._clock.monotonic(), {node.session.node_id for node in nodes}

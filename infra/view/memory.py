@@ -17,7 +17,7 @@ from infra.view.memory_calls import lock_token
 from infra.view.memory_manifests import MemoryManifests
 from infra.view.memory_partition import MemoryPartition
 from infra.view.memory_server import MemoryOffsets, MemoryState
-from infra.view.port import LiveSession, OffsetChanges, PublishedPartition, ViewLost
+from infra.view.port import LiveSession, Members, OffsetChanges, PublishedPartition, ViewLost
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -102,15 +102,16 @@ class MemoryView(MemoryManifests):
             del self._state().sessions[session.node_id]
             self.server.changed()
 
-    async def live_sessions(self) -> list[LiveSession]:
-        """Who renews, sorted by node id."""
+    async def members(self) -> Members:
+        """Who renews. Its generation is for polling: read the rest when it, or the source, is another one."""
         state, now = self._state(), self.server.clock.now_ms()
         lapsed = [node_id for node_id, (_, lapses_ms) in state.sessions.items() if lapses_ms <= now]
         for node_id in lapsed:
             del state.sessions[node_id]
         if lapsed:
             self.server.changed()
-        return [state.sessions[node_id][0] for node_id in sorted(state.sessions)]
+        sessions = tuple(state.sessions[node_id][0] for node_id in sorted(state.sessions))
+        return Members(self._token, str(self.server.failovers), state.generation, sessions)
 
     # leadership
     async def set_leader(self, lease: Lease) -> bool:
@@ -234,11 +235,6 @@ class MemoryView(MemoryManifests):
         return OffsetChanges(known.upto, dict(known.rows), dict(known.groups))
 
     # hints
-    async def generation(self) -> int:
-        """A counter that every change of topics, settings, sessions (a lapse too), leaders and manifests raises."""
-        await self.live_sessions()
-        return self._state().generation
-
     async def wait_hint(self, timeout: float) -> bool:
         """Return when what `generation` counts has changed (True), or after `timeout` seconds (False)."""
         if self._hint is None:

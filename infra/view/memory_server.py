@@ -54,6 +54,7 @@ class MemoryServer:
         self.clock = clock
         self.state = MemoryState()
         self.down = False  # while True every call raises `Unavailable`
+        self.failovers = 0
         self._waiting: dict[asyncio.Event, None] = {}  # in an order, so that a seeded run replays
 
     def wipe(self) -> None:
@@ -67,6 +68,7 @@ class MemoryServer:
     def restore(self, snapshot: MemoryState) -> None:
         """Fail over to a replica that has forgotten what came after its snapshot."""
         self.state = copy.deepcopy(snapshot)
+        self.failovers += 1
 
     def hint(self) -> None:
         """Wake everyone who waits for a hint."""

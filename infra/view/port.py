@@ -42,6 +42,21 @@ class LiveSession:
 
 
 @dataclass(frozen=True, slots=True)
+class Members:
+    """Who renews, and by whose word."""
+
+    incarnation: str
+    server: str  # another one after each start and failover of Redis; empty where it does not tell
+    generation: int  # of them: every change of topics, settings, sessions (a lapse too), leaders, manifests raises it
+    sessions: tuple[LiveSession, ...]  # by node id
+
+    @property
+    def source(self) -> tuple[str, str]:
+        """By whose word. What another one says can be older than what this one said."""
+        return self.incarnation, self.server
+
+
+@dataclass(frozen=True, slots=True)
 class PublishedPartition:
     """What the view holds of one partition's extents."""
 
@@ -100,8 +115,8 @@ class View(Protocol):
     async def drop_session(self, session: SessionId) -> None:
         """Leave: the session is over at once."""
 
-    async def live_sessions(self) -> list[LiveSession]:
-        """Who renews, sorted by node id."""
+    async def members(self) -> Members:
+        """Who renews. Its generation is for polling: read the rest when it, or the source, is another one."""
 
     # leadership
     async def set_leader(self, lease: Lease) -> bool:
@@ -173,10 +188,6 @@ class View(Protocol):
 
     async def load_offsets(self, partition: PartitionId) -> OffsetChanges:
         """Everything materialised for one `__consumer_offsets` partition; upto 0 when nothing is."""
-
-    # hints
-    async def generation(self) -> int:
-        """A counter that every change of topics, settings, sessions, leaders, manifests raises: poll it, then read."""
 
     async def close(self) -> None:
         """Give back connections."""

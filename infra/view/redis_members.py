@@ -11,12 +11,12 @@ from infra.view.packing import (
     unpack_leader,
     unpack_session,
 )
-from infra.view.port import LiveSession
+from infra.view.port import LiveSession, Members
 from infra.view.redis_calls import RedisCalls
 
 
 class RedisMembers(RedisCalls):
-    """`View`'s calls about sessions, leaders and the generation."""
+    """`View`'s calls about sessions and leaders."""
 
     async def register(self, live: LiveSession, ttl_ms: int) -> None:
         """Enter a session. Raises `Fenced` when a later session of the node is known."""
@@ -47,22 +47,19 @@ class RedisMembers(RedisCalls):
             self._gone_back.dropped(session)
         await self._change("drop_session", (self._key("sessions"),), session.node_id, session.node_epoch)
 
-    async def live_sessions(self) -> list[LiveSession]:
-        """Who renews, sorted by node id."""
-        _, _, live = await self._change("sessions", (self._key("sessions"),))
+    async def members(self) -> Members:
+        """Who renews. Its generation is for polling: read the rest when it, or the source, is another one."""
+        incarnation = self._token
+        _, server, generation, live = await self._change("members", (self._key("sessions"),))
+        if self._gone_back is not None:
+            self._gone_back.saw_generation(int(generation))
+            self._check_trust("reading the generation")
         found = [
             unpack_session(SessionId(int(node_id), int(node_epoch)), said)
             for node_id, node_epoch, said in zip(live[::3], live[1::3], live[2::3], strict=True)
         ]
-        return sorted(found, key=lambda session: session.session)
-
-    async def generation(self) -> int:
-        """A counter that every change of topics, settings, sessions (a lapse too), leaders and manifests raises."""
-        answer = await self._change("sessions", (self._key("sessions"),))
-        if self._gone_back is not None:
-            self._gone_back.saw_generation(int(answer[1]))
-            self._check_trust("reading the generation")
-        return int(answer[1])
+        by_node = tuple(sorted(found, key=lambda session: session.session))
+        return Members(incarnation, server.decode(), int(generation), by_node)
 
     async def set_leader(self, lease: Lease) -> bool:
         """Tell that a lease was taken; False when a higher leader epoch is known already, or this one is over."""

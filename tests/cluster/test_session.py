@@ -178,7 +178,7 @@ def test_a_session_outlives_a_wiped_view() -> None:
         await session.renew()
         world.clock.seconds += 5
         session.check_ttl()
-        assert [live.session for live in await view.live_sessions()] == [session.session]
+        assert [live.session for live in (await view.members()).sessions] == [session.session]
 
     asyncio.run(scenario())
 

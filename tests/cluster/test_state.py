@@ -99,12 +99,12 @@ def test_a_view_without_incarnation_is_recovered_and_its_age_counted() -> None:
         state = ClusterState(view, world.clock, "c", recover=recover)
         await state.refresh()
         world.clock.seconds += 10
-        assert state.incarnation_age_seconds == 10
+        assert state.source_age_seconds == 10
         world.server.wipe()
         await state.refresh()
         assert recovered == ["second"]
         assert state.incarnation == "second"
-        assert state.incarnation_age_seconds == 0
+        assert state.source_age_seconds == 0
 
     asyncio.run(scenario())
 

@@ -160,14 +160,13 @@ def mutations(view: Any) -> dict[str, Callable[[], Awaitable[Any]]]:
 
 def reads(view: Any) -> dict[str, Callable[[], Awaitable[Any]]]:
     return {
-        "live_sessions": view.live_sessions,
+        "members": view.members,
         "leaders": view.leaders,
         "topics": view.topics,
         "settings": view.settings,
         "partition": lambda: view.partition(P0),
         "manifests": view.manifests,
         "load_offsets": lambda: view.load_offsets(P0),
-        "generation": view.generation,
     }
 
 
@@ -267,7 +266,7 @@ def test_wipe_needs_the_lock_and_forgets_everything(harness: Any) -> None:
         assert not await view.settings()
         assert not await view.leaders()
         assert not await view.manifests()
-        assert not await view.live_sessions()
+        assert not (await view.members()).sessions
         assert await view.partition(P0) == PublishedPartition(0, (), ())
         assert await view.load_offsets(P0) == OffsetChanges(0)
 
@@ -290,7 +289,7 @@ def test_every_call_notices_a_wipe_and_another_incarnation(harness: Any, name: s
             await other.install("other", "second")
             with pytest.raises(ViewLost):
                 await call()
-            assert await other.live_sessions() == []
+            assert (await other.members()).sessions == ()
             assert await other.topics() == {}
 
     asyncio.run(run())
@@ -303,13 +302,13 @@ def test_sessions_are_listed_by_node_id_until_they_lapse(harness: Any) -> None:
     async def body(view: Any) -> None:
         await view.register(live(SessionId(9, 2), 9093, None), TTL_MS)
         await view.register(live(SessionId(7, 0)), 20)
-        found = await view.live_sessions()
-        assert found == [live(SessionId(7, 0)), live(SessionId(9, 2), 9093, None)]
-        before = await view.generation()
+        found = (await view.members()).sessions
+        assert found == (live(SessionId(7, 0)), live(SessionId(9, 2), 9093, None))
+        before = (await view.members()).generation
         await harness.lapse(20)
         assert not await view.renew(SessionId(7, 0), TTL_MS)
-        assert await view.generation() > before  # a lapse is a change
-        assert await view.live_sessions() == [live(SessionId(9, 2), 9093, None)]
+        assert (await view.members()).generation > before  # a lapse is a change
+        assert (await view.members()).sessions == (live(SessionId(9, 2), 9093, None),)
         assert await view.renew(SessionId(9, 2), TTL_MS)
         assert not await view.renew(SessionId(9, 1), TTL_MS)
 
@@ -319,11 +318,11 @@ def test_sessions_are_listed_by_node_id_until_they_lapse(harness: Any) -> None:
 def test_a_renewed_session_lives_on(harness: Any) -> None:
     async def body(view: Any) -> None:
         await view.register(live(), 1_000)
-        before = await view.generation()
+        before = (await view.members()).generation
         assert await view.renew(SESSION, TTL_MS)
-        assert await view.generation() == before
+        assert (await view.members()).generation == before
         await harness.lapse(1)
-        assert await view.live_sessions() == [live()]
+        assert (await view.members()).sessions == (live(),)
 
     check(harness, body)
 
@@ -336,10 +335,10 @@ def test_a_later_session_replaces_and_an_older_one_is_fenced(harness: Any) -> No
         with pytest.raises(Fenced):
             await view.register(live(SessionId(7, 0)), TTL_MS)
         await view.drop_session(SessionId(7, 0))
-        assert await view.live_sessions() == [live(SessionId(7, 1), 9999)]
+        assert (await view.members()).sessions == (live(SessionId(7, 1), 9999),)
         await view.drop_session(SessionId(7, 1))
         await view.drop_session(SessionId(7, 1))
-        assert await view.live_sessions() == []
+        assert (await view.members()).sessions == ()
 
     check(harness, body)
 
@@ -681,10 +680,10 @@ def test_manifests_keep_the_highest_version(harness: Any) -> None:
         for partition, version in ((P0, 9), (P0, 10), (P0, 2), (P1, 0), (P1, 0)):
             await view.put_manifest(partition, version)
         assert await view.manifests() == {P0: 10, P1: 0}
-        before = await view.generation()
+        before = (await view.members()).generation
         await view.put_manifest(P0, 10)
         await view.put_manifest(P0, 9)
-        assert await view.generation() == before
+        assert (await view.members()).generation == before
         await view.put_manifest(P0, 4_294_967_297)
         assert await view.manifests() == {P0: 4_294_967_297, P1: 0}
 
@@ -822,14 +821,14 @@ def test_the_generation_rises_with_every_change_and_with_nothing_else(harness: A
         quiet = {"renew", "publish", "put_partition", "trim_partition", "apply_offsets", "reset_offsets"}
         quiet |= {"take_work", "give_work"}
         for name, call in mutations(view).items():
-            before = await view.generation()
+            before = (await view.members()).generation
             await call()
-            raised = await view.generation() > before
+            raised = (await view.members()).generation > before
             assert raised == (name not in quiet), name
-            before = await view.generation()
+            before = (await view.members()).generation
             if name not in {"drop_session", "set_leader", "remove_topic"}:  # what these undo has been undone
                 await call()
-                assert await view.generation() == before, name
+                assert (await view.members()).generation == before, name
 
     check(harness, body)
 

@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 
+import pytest
+
 from infra.cluster.lease_objects import create_fence, fence_exists
 from infra.cluster.manifest import Manifest, ManifestLedger
 from infra.cluster.manifest_record import ManifestRecord, RecordSegment
 from infra.cluster.topics import NoView, TopicLedger
-from infra.errors import CauceError, Unavailable
+from infra.errors import CauceError, Fenced, Unavailable
 from infra.object_key import BatchSegmentKey, RecordSegmentKey
 from infra.partition import PartitionId, SessionId
 from infra.segment.batch_segment import SegmentPart, build_batch_segment
@@ -170,7 +172,7 @@ def test_a_node_that_has_just_come_takes_at_once_what_another_gives_back() -> No
         await settle(one)
         two = await start_node(world)
         await settle(one, two)
-        assert two.state.incarnation_age_seconds < two.sessions.session.ttl_seconds
+        assert two.state.source_age_seconds < two.sessions.session.ttl_seconds
         await one.keeper.stop()
         await settle(two)
         assert set(two.led()) == set(partitions_of(topic))
@@ -261,14 +263,14 @@ def test_of_two_claimants_one_wins() -> None:
         topic = await one.topics.create("t", 30, {})
         claims = [Claim(partition, "t", "object", False) for partition in partitions_of(topic)]
         outcomes = await asyncio.gather(
-            *(node.takeover.take(claims, node.sessions.session, lambda _: ()) for node in (one, two))
+            *(node.takeover.take(claims, node.sessions.session, lambda _: (), node.state.source) for node in (one, two))
         )
         taken = [lease.lease.partition for outcome in outcomes for lease in outcome.taken]
         assert sorted(taken) == partitions_of(topic)
         left = [partition for outcome in outcomes for partition in outcome.left]
         assert sorted(left) == partitions_of(topic)
         again = await asyncio.gather(
-            *(node.takeover.take(claims, node.sessions.session, lambda _: ()) for node in (one, two))
+            *(node.takeover.take(claims, node.sessions.session, lambda _: (), node.state.source) for node in (one, two))
         )
         assert not world.store.keys("fences/")  # a loser leaves the winner alone
         for outcome, node in zip(again, (one, two), strict=True):
@@ -444,6 +446,43 @@ def test_a_wiped_view_moves_no_lease() -> None:
     run(scenario)
 
 
+def test_a_leader_that_a_view_gone_back_has_forgotten_is_left_alone_for_a_ttl() -> None:
+    """It may answer ListOffsets by its own log for so long, and another one's may be longer then."""
+
+    async def scenario(world: World) -> None:
+        one = await start_node(world)
+        topic = await one.topics.create("t", 1, {})
+        await settle(one)
+        partition = partitions_of(topic)[0]
+        two = await start_node(world)
+        old = world.server.snapshot()
+        await lapse(world, one, two)
+        await settle(two)
+        await one.sessions.session.renew()
+        decided_by = two.state.source
+        world.server.restore(old)  # by what it says both have lapsed
+        world.server.state.generation += 1000  # and that shows nothing of it
+        await two.sessions.session.register()
+        claims = [Claim(partition, "t", "object", False)]
+        with pytest.raises(Unavailable):  # what was decided just before is not done
+            await two.takeover.take(claims, two.sessions.session, lambda _: (), decided_by)
+        await two.turn()
+        await two.turn()
+        assert two.state.leader(partition) is None
+        assert not world.store.keys("fences/")
+        one.sessions.session.check_ttl()
+        assert await one.append(partition, b"a") == 0
+        await lapse(world, two)
+        with pytest.raises(Fenced):
+            one.sessions.session.check_ttl()
+        await settle(two)
+        assert set(two.led()) == {partition}
+        await one.crash()
+        await two.crash()
+
+    run(scenario)
+
+
 def test_a_view_that_went_back_is_not_believed_about_the_end() -> None:
     async def scenario(world: World) -> None:
         one = await start_node(world)
@@ -459,6 +498,7 @@ def test_a_view_that_went_back_is_not_believed_about_the_end() -> None:
         assert await one.append(second, b"0") == 0
         await one.crash()
         world.server.restore(snapshot)
+        await two.turn()  # it waits for a TTL from here on
         await lapse(world, two)
         await settle(two)
         assert await payloads(world, first) == [b"%d" % number for number in range(6)]

@@ -102,7 +102,8 @@ def test_a_manifest_that_comes_while_the_log_is_read_leaves_no_gap(caplog: pytes
         await view.use("first")
         wal_return = WalReturn(world.store, world.clock, CLUSTER)
         takeover = Takeover(world.store, view, world.clock, wal_id="w", wal_return=wal_return)
-        outcome = await takeover.take([Claim(partition, "t", "object", False)], await world.session(), lambda _: ())
+        claims, source = [Claim(partition, "t", "object", False)], (await view.members()).source
+        outcome = await takeover.take(claims, await world.session(), lambda _: (), source)
         (taken,) = outcome.taken
         assert (taken.manifest.version, taken.manifest.records_end, taken.end_offset) == (1, 4, 6)
         assert [extent.base_offset for extent in taken.extents] == [4, 5]

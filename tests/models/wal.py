@@ -30,7 +30,7 @@ RULES = {
 UNCLEAN_RULES = {
     "fence": Rule("the session before is fenced, also by an unclean election"),
     "TTL": Rule("a leader acknowledges at `wal` only within its session's TTL"),
-    "patience": Rule("after a new incarnation of the view nobody claims for one TTL"),
+    "patience": Rule("after a new incarnation of the view, or one that may have gone back, nobody claims for one TTL"),
     "own records stay": Rule("an unclean election begins at the bucket's end, not below it"),
 }
 

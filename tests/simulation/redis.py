@@ -23,7 +23,7 @@ _CALLS = [
     "register",
     "renew",
     "drop_session",
-    "live_sessions",
+    "members",
     "set_leader",
     "clear_leader",
     "leaders",
@@ -43,7 +43,6 @@ _CALLS = [
     "apply_offsets",
     "reset_offsets",
     "load_offsets",
-    "generation",
 ]
 
 

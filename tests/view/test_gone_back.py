@@ -2,15 +2,20 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 
 import pytest
 import redis
 
+from infra.errors import Unavailable
 from infra.partition import SessionId
 from infra.store.memory import MemoryObjectStore
+from infra.view.embedded import EmbeddedRedis
 from infra.view.gone_back import GoneBack
-from infra.view.port import ViewLost
+from infra.view.port import Members, ViewLost
 from infra.view.rebuild import rebuild
 from infra.view.redis_view import RedisView
 from tests.view.builders import P0, SESSION, lease, live
@@ -57,10 +62,10 @@ def test_a_lower_generation(running: RunningRedis) -> None:
         before = await view.incarnation()
         copy.take()
         await view.set_leader(lease(0))
-        await view.generation()
+        await view.members()
         copy.put_back()
         with pytest.raises(ViewLost, match="gone back"):
-            await view.generation()
+            await view.members()
         await _rebuilt(view, before)
 
     _run(running, body)
@@ -107,10 +112,57 @@ def test_what_shows_nothing(running: RunningRedis) -> None:
         assert not await view.renew(later, _TTL_MS)
         copy.take()
         copy.put_back()  # nothing is lost by that
-        await view.generation()
+        await view.members()
         assert await view.incarnation() == incarnation
         await view.set_leader(lease(3))
         assert await view.leaders() == {P0: lease(3)}
         await other.close()
 
     _run(running, body)
+
+
+def test_a_server_that_was_started_again_is_another_source(tmp_path: Path) -> None:
+    async def main() -> None:
+        server = EmbeddedRedis(tmp_path)
+        view = RedisView(await server.start(), "c", gone_back=GoneBack())
+        other = view.sibling()
+        await other.use(await rebuild(view, MemoryObjectStore(), read_extents))
+        await view.register(live(), _TTL_MS)
+        before = await view.members()
+        assert (await other.members()).source == before.source
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGKILL)
+        after = await eventually_answered(view)
+        assert after.incarnation == before.incarnation
+        assert after.sessions == before.sessions
+        assert after.source != before.source
+        assert (await other.members()).source == after.source
+        await view.close()
+        await other.close()
+        await server.stop()
+
+    asyncio.run(main())
+
+
+async def eventually_answered(view: RedisView) -> Members:
+    """The first answer after a kill."""
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(Unavailable):
+                return await view.members()
+            await asyncio.sleep(0.01)
+
+
+def test_where_the_server_may_not_be_asked_for_its_name_there_is_one_source(running: RunningRedis) -> None:
+    async def main() -> None:
+        flush(running.url)
+        with contextlib.closing(redis.Redis.from_url(running.url)) as client:
+            client.execute_command("ACL", "SETUSER", "node", "on", ">secret", "~*", "&*", "+@all", "-info")
+        view = RedisView(running.url.replace("://", "://node:secret@", 1), "c")
+        incarnation = await rebuild(view, MemoryObjectStore(), read_extents)
+        await view.register(live(), _TTL_MS)
+        members = await view.members()
+        assert (members.source, members.sessions) == ((incarnation, ""), (live(),))
+        await view.close()
+
+    asyncio.run(main())

@@ -100,7 +100,7 @@ async def everything(view: Any) -> Any:
         [await view.load_offsets(one) for one in (P0, P1)],
         await view.leaders(),
         await view.manifests(),
-        await view.generation(),
+        (await view.members()).generation,
     ]
 
 
