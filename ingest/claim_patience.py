@@ -1,9 +1,9 @@
 """When a node must not claim although nobody seems to lead: for one TTL after a new incarnation of the view, and after
 each start and failover of Redis.
 
-A view that was lost knows of no session, and one that has gone back knows of old renewals, so living leaders would be
-fenced. There is no need to wait when the bucket
-says that no other session of an ingest node can be alive that the view knows nothing of: on one machine, mostly.
+A view that was lost knows of no session, and one that has gone back knows old renewals only, so living leaders would be
+fenced. There is no need to wait when the bucket says that no other session of an ingest node can be alive that the view
+knows nothing of: on one machine, mostly.
 """
 
 from infra.cluster.lease_objects import fence_exists

@@ -54,7 +54,7 @@ class MemoryServer:
         self.clock = clock
         self.state = MemoryState()
         self.down = False  # while True every call raises `Unavailable`
-        self.failovers = 0
+        self.failovers = 0  # after each it counts as another server
         self._waiting: dict[asyncio.Event, None] = {}  # in an order, so that a seeded run replays
 
     def wipe(self) -> None:
