@@ -228,7 +228,10 @@ class ClusterState:
         await asyncio.sleep(POLL_SECONDS)
 
     async def _read(self) -> bool:
-        await self._follow_incarnation()
+        incarnation = await self._view.incarnation()
+        if incarnation is None:
+            raise ViewLost("the view has no incarnation")
+        await self._view.use(incarnation)  # also when the picture is from it: another may have been used since
         members = await self._view.members()  # before the others: what changes meanwhile raises the generation again
         if (members.source, members.generation) == (self._source, self._generation):
             return False
@@ -246,13 +249,6 @@ class ClusterState:
         self._generation = members.generation
         self._tell()
         return True
-
-    async def _follow_incarnation(self) -> None:
-        incarnation = await self._view.incarnation()
-        if incarnation is None:
-            raise ViewLost("the view has no incarnation")
-        if incarnation != self.incarnation:
-            await self._view.use(incarnation)
 
     def _take_nodes(self, nodes: Sequence[LiveSession]) -> None:
         now, live = self._clock.monotonic(), {node.session.node_id for node in nodes}

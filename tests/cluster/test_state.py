@@ -109,6 +109,26 @@ def test_a_view_without_incarnation_is_recovered_and_its_age_counted() -> None:
     asyncio.run(scenario())
 
 
+def test_an_incarnation_that_comes_back_before_the_picture_of_another_was_read_is_followed() -> None:
+    """By a compactor, which builds no view."""
+
+    async def scenario() -> None:
+        world = await World().start()
+        view = await world.view()
+        state = ClusterState(view, world.clock, "c")
+        await state.refresh()
+        first, old = state.incarnation, world.server.snapshot()
+        world.server.wipe()
+        await world.install("second")
+        await view.use("second")  # and what comes next fails
+        world.server.restore(old)
+        await state.refresh()
+        assert state.incarnation == first
+        assert await view.leaders() == {}
+
+    asyncio.run(scenario())
+
+
 def test_whoever_waits_is_woken_by_the_change() -> None:
     async def scenario() -> None:
         world = await World().start()
