@@ -7,11 +7,12 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
 import redis
 
+from infra.errors import Unavailable
 from infra.view.embedded import EmbeddedRedis, find_server
 
 
@@ -73,6 +74,16 @@ def running_cluster() -> Iterator[str]:
         finally:
             server.kill()
             server.wait()
+
+
+async def until(done: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for what a view says; it may be away meanwhile."""
+    async with asyncio.timeout(30):
+        while True:
+            with contextlib.suppress(Unavailable):
+                if await done():
+                    return
+            await asyncio.sleep(0.02)
 
 
 def free_ports() -> tuple[int, int]:

@@ -5,7 +5,7 @@ import contextlib
 import datetime
 import ipaddress
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from infra.errors import Unavailable
 from infra.view.port import ViewLost
 from infra.view.redis_view import RedisView
 from tests.view.builders import P0, lease
-from tests.view.redis_server import flush, running_cluster, running_redis
+from tests.view.redis_server import flush, running_cluster, running_redis, until
 from tests.view.sentinel import running_sentinel
 
 _TTL_MS = 60_000
@@ -35,15 +35,6 @@ async def _use(view: RedisView) -> None:
     assert await hint
 
 
-async def _until(done: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(30):
-        while True:
-            with contextlib.suppress(Unavailable):
-                if await done():
-                    return
-            await asyncio.sleep(0.02)
-
-
 def test_a_failover_is_followed_by_sentinel() -> None:
     async def body() -> None:
         view = RedisView(servers.url, "c", timeout_s=2)
@@ -55,7 +46,7 @@ def test_a_failover_is_followed_by_sentinel() -> None:
         async def answers() -> bool:
             return await view.leaders() == {P0: lease(0)}  # the replica has heard of nothing later
 
-        await _until(answers)
+        await until(answers)
         assert await view.set_leader(lease(1))
         assert await view.leaders() == {P0: lease(1)}
         await view.close()
