@@ -25,7 +25,7 @@ from infra.partition import Lease, PartitionId, SessionId
 from infra.ports import SessionGuard, TakenLease
 from infra.store.port import ObjectStore
 from infra.topic_config import TopicSettings
-from infra.view.port import View
+from infra.view.port import Source, View
 from ingest.backoff import until_available
 from ingest.claim_patience import ClaimPatience
 from ingest.claims import Claim
@@ -260,7 +260,7 @@ class LeaseKeeper:
 
     # Claims and releases
 
-    async def _claim(self, claims: Sequence[Claim], session: Session, source: tuple[str, str] | None) -> None:
+    async def _claim(self, claims: Sequence[Claim], session: Session, source: Source | None) -> None:
         known = {claim.partition: self._state.last_leader(claim.partition) for claim in claims}
         try:
             outcome = await self._takeover.take(claims, session, self._left.batches, source)

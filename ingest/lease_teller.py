@@ -54,7 +54,7 @@ class LeaseTeller:
     async def again(self, logs: Sequence[LedLog], guard: SessionGuard) -> None:
         """Tell what the view does not know of these logs.
 
-        A new one was rebuilt from the bucket, and may lack what was published while that was read.
+        A new incarnation was rebuilt from the bucket, and may lack what was published while that was read.
         Raises `Unavailable`; `Fenced` when the session must not speak.
         """
         if self._incarnation is not None and self._state.incarnation != self._incarnation and logs:

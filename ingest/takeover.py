@@ -18,7 +18,7 @@ from infra.object_key import EpochKey
 from infra.partition import Lease, PartitionId, SessionId
 from infra.ports import EpochStart, SessionGuard, TakenLease
 from infra.store.port import Buffer, ObjectStore
-from infra.view.port import PublishedPartition, View
+from infra.view.port import PublishedPartition, Source, View
 from ingest.backoff import until_available
 from ingest.claims import Claim, Outcome, Predecessor
 from ingest.log_end import AdoptedLog, LogEnds
@@ -56,7 +56,7 @@ class Takeover:
         self._ends = LogEnds(store, view, self._requests)
 
     async def take(
-        self, claims: Sequence[Claim], guard: SessionGuard, left: LeftInWal, source: tuple[str, str] | None
+        self, claims: Sequence[Claim], guard: SessionGuard, left: LeftInWal, source: Source | None
     ) -> Outcome:
         """Take what can be taken; a partition may stand once in `claims`, which were decided by the word of `source`.
 
@@ -125,7 +125,7 @@ class Takeover:
         return ready, waiting
 
     async def _not_led(
-        self, befores: Sequence[Predecessor], own: SessionId, source: tuple[str, str] | None
+        self, befores: Sequence[Predecessor], own: SessionId, source: Source | None
     ) -> list[Predecessor]:
         """Without those whose leader is alive: a loser leaves the winner alone.
 

@@ -17,7 +17,7 @@ from infra.cluster.known_settings import KnownSettings
 from infra.cluster.records import NO_CONFIGS, TopicRecord
 from infra.errors import CauceError, Unavailable
 from infra.partition import Lease, PartitionId, SessionId
-from infra.view.port import FORMATS, LiveSession, View, ViewLost
+from infra.view.port import FORMATS, LiveSession, Source, View, ViewLost
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class ClusterState:
         self._view = view
         self._clock = clock
         self._recover = recover
-        self._source: tuple[str, str] | None = None
+        self._source: Source | None = None
         self._source_since = clock.monotonic()
         self._generation: int | None = None
         self._topics: dict[UUID, Topic] = {}
@@ -164,14 +164,14 @@ class ClusterState:
 
     # by whose word
     @property
-    def source(self) -> tuple[str, str] | None:
+    def source(self) -> Source | None:
         """Incarnation and server of the view this picture is from; None before the first refresh."""
         return self._source
 
     @property
     def incarnation(self) -> str | None:
         """Of the view this picture is from; None before the first refresh."""
-        return None if self._source is None else self._source[0]
+        return None if self._source is None else self._source.incarnation
 
     @property
     def source_age_seconds(self) -> float:

@@ -17,7 +17,7 @@ from infra.view.memory_calls import lock_token
 from infra.view.memory_manifests import MemoryManifests
 from infra.view.memory_partition import MemoryPartition
 from infra.view.memory_server import MemoryOffsets, MemoryState
-from infra.view.port import LiveSession, Members, OffsetChanges, PublishedPartition, ViewLost
+from infra.view.port import LiveSession, Members, OffsetChanges, PublishedPartition, Source, ViewLost
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -111,7 +111,7 @@ class MemoryView(MemoryManifests):
         if lapsed:
             self.server.changed()
         sessions = tuple(state.sessions[node_id][0] for node_id in sorted(state.sessions))
-        return Members(self._token, str(self.server.failovers), state.generation, sessions)
+        return Members(Source(self._token, str(self.server.failovers)), state.generation, sessions)
 
     # leadership
     async def set_leader(self, lease: Lease) -> bool:
@@ -236,7 +236,7 @@ class MemoryView(MemoryManifests):
 
     # hints
     async def wait_hint(self, timeout: float) -> bool:
-        """Return when what `generation` counts has changed (True), or after `timeout` seconds (False)."""
+        """Return when something that raises the generation has changed (True), or after `timeout` seconds (False)."""
         if self._hint is None:
             self._hint = self.server.listen()
         with contextlib.suppress(TimeoutError):

@@ -7,7 +7,7 @@ All calls raise `Unavailable` when Redis does not answer; all of them are safe t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from infra.errors import Unavailable
@@ -41,19 +41,20 @@ class LiveSession:
         return self.endpoints.get(listener) or (next(iter(self.endpoints.values()), None) if or_any else None)
 
 
+class Source(NamedTuple):
+    """By whose word something is said. What another one says can be older than what this one said."""
+
+    incarnation: str
+    server: str  # another one after each start and failover of Redis; empty where it does not tell
+
+
 @dataclass(frozen=True, slots=True)
 class Members:
     """Who renews, and by whose word."""
 
-    incarnation: str
-    server: str  # another one after each start and failover of Redis; empty where it does not tell
-    generation: int  # of them: every change of topics, settings, sessions (a lapse too), leaders, manifests raises it
+    source: Source
+    generation: int  # every change of topics, settings, sessions (a lapse too), leaders, manifests raises it
     sessions: tuple[LiveSession, ...]  # by node id
-
-    @property
-    def source(self) -> tuple[str, str]:
-        """By whose word. What another one says can be older than what this one said."""
-        return self.incarnation, self.server
 
 
 @dataclass(frozen=True, slots=True)

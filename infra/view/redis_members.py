@@ -11,7 +11,7 @@ from infra.view.packing import (
     unpack_leader,
     unpack_session,
 )
-from infra.view.port import LiveSession, Members
+from infra.view.port import LiveSession, Members, Source
 from infra.view.redis_calls import RedisCalls
 
 
@@ -59,7 +59,7 @@ class RedisMembers(RedisCalls):
             for node_id, node_epoch, said in zip(live[::3], live[1::3], live[2::3], strict=True)
         ]
         by_node = tuple(sorted(found, key=lambda session: session.session))
-        return Members(incarnation, server.decode(), int(generation), by_node)
+        return Members(Source(incarnation, server.decode()), int(generation), by_node)
 
     async def set_leader(self, lease: Lease) -> bool:
         """Tell that a lease was taken; False when a higher leader epoch is known already, or this one is over."""
