@@ -39,6 +39,7 @@ _log = logging.getLogger(__name__)
 ROUND_SECONDS = 1.0  # between two rounds when nothing happens
 RETRY_SECONDS = 1.0  # before a partition that was somebody else's, or could not be taken, is claimed again
 WAIT_FOR_WAL_SECONDS = 10.0  # the same for one that waits for another node's WAL: that node claims it when it is back
+SEARCH_SECONDS = 30.0  # between two searches for leases that wait for this node's WAL and nobody knows of
 _GATHER_SECONDS = 0.01  # after a kick: others mostly follow
 
 
@@ -93,8 +94,7 @@ class LeaseKeeper:
         self._obeyed: dict[UUID, TopicSettings] = {}
         self._busy: set[PartitionId] = set()
         self._waiting = Waiting()
-        self._not_in_wal: set[PartitionId] = set()  # asked once a session
-        self._searched = False
+        self._search_at = 0.0  # monotonic
         self._teller = LeaseTeller(view, state, self._superseded)
         self._patience = ClaimPatience(store, state)
         self._repair = ViewRepair(store, view, clock, topics, repair_view_seconds)
@@ -174,7 +174,8 @@ class LeaseKeeper:
         await self._repair_view(held)
         await self._forget_deleted()
         source = self._state.source
-        plan = self._planner.plan(self._picture(session, await self._patience.may_claim(session)))
+        may_claim = await self._patience.may_claim(session)
+        plan = self._planner.plan(self._picture(session, may_claim, may_claim and self._searches_now()))
         if plan.stale:
             await self._teller.over(plan.stale)
         for lease in (*plan.releases, *plan.gone):
@@ -182,7 +183,19 @@ class LeaseKeeper:
         if plan.claims:
             self._start(self._claim(plan.claims, session, source), [claim.partition for claim in plan.claims])
 
-    def _picture(self, session: Session, may_claim: bool) -> Picture:
+    def _searches_now(self) -> bool:
+        """Whether to look for our WAL among all that nobody leads.
+
+        As a session begins, and again: what was busy then was not looked at, and an epoch record of an earlier session
+        of ours may be made later than its request was given up.
+        """
+        now = self._clock.monotonic()
+        if not self._keeps_wal or now < self._search_at:
+            return False
+        self._search_at = now + (RETRY_SECONDS if self._busy else SEARCH_SECONDS)
+        return True
+
+    def _picture(self, session: Session, may_claim: bool, search: bool) -> Picture:
         return Picture(
             session=session.session,
             ingest_nodes=self._state.ingest_nodes(),
@@ -190,13 +203,11 @@ class LeaseKeeper:
             is_deleted=self._state.is_deleted,
             settings=self._settings,
             leader=self._state.leader,
-            last_leader=self._state.last_leader,
             held={log.lease.partition: self._terms[log.lease.partition] for log in self._leaders.logs()},
             busy=self._busy | self._waiting.now(self._clock.monotonic(), self._state.last_leader),
             may_claim=may_claim,
-            search_own_wal=self._keeps_wal and not self._searched,
+            search_own_wal=search,
             in_own_wal=self._left.partitions(),
-            not_in_own_wal=self._not_in_wal,
         )
 
     def _settings(self, topic: Topic) -> TopicSettings:
@@ -239,9 +250,8 @@ class LeaseKeeper:
                 self._left.lost(partition)
         self._leaders.begin_session(session)
         self._terms.clear()
-        self._not_in_wal.clear()
         self._waiting.clear()
-        self._searched = False
+        self._search_at = 0.0
         self.kick()
 
     def _session_lost(self, session: Session) -> None:
@@ -267,11 +277,10 @@ class LeaseKeeper:
         except CauceError as error:
             _log.warning("%d leases cannot be taken now: %s", len(claims), error)
             self._wait(known, known, RETRY_SECONDS)
+            self._search_at = min(self._search_at, self._clock.monotonic() + RETRY_SECONDS)
             return
         by_partition = {claim.partition: claim for claim in claims}
         taken = [one for one in outcome.taken if self._open(one, by_partition[one.lease.partition])]
-        self._searched = True
-        self._not_in_wal |= outcome.void
         for partition in outcome.void & self._left.partitions():
             self._left.forget(partition)
         self._wait(outcome.left, known, RETRY_SECONDS)
@@ -305,7 +314,6 @@ class LeaseKeeper:
         except NotLeader:
             return
         self._terms.pop(lease.partition, None)
-        self._not_in_wal.add(lease.partition)
         session = self._sessions.session
 
         async def create() -> None:

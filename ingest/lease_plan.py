@@ -36,13 +36,11 @@ class Picture:
     is_deleted: Callable[[UUID], bool]  # a topic; one that is merely unknown was forgotten by the view
     settings: Callable[[Topic], TopicSettings]
     leader: Callable[[PartitionId], Lease | None]  # whose session lives
-    last_leader: Callable[[PartitionId], Lease | None]
     held: Mapping[PartitionId, HeldLease]
     busy: Collection[PartitionId]  # being claimed or given back, or not to be claimed yet
     may_claim: bool  # False for one TTL after a new incarnation of the view
     search_own_wal: bool  # ask the bucket of all that nobody leads whether it waits for this node's WAL
     in_own_wal: Collection[PartitionId]  # partitions that the WAL is known to hold something of
-    not_in_own_wal: Collection[PartitionId]  # partitions that the bucket was asked of in this session
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +126,7 @@ class LeasePlanner:
     @staticmethod
     def _may_stand_in_own_wal(picture: Picture, partition: PartitionId, free: bool) -> bool:
         """Whether to ask the bucket. Also of what others lead, to learn that what our WAL holds of it is void."""
-        if partition in picture.not_in_own_wal:
-            return False
-        if partition in picture.in_own_wal:
-            return True
-        last = picture.last_leader(partition)
-        return free and (
-            picture.search_own_wal or (last is not None and last.session.node_id == picture.session.node_id)
-        )
+        return partition in picture.in_own_wal or (free and picture.search_own_wal)
 
 
 class Waiting:

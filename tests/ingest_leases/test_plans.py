@@ -39,13 +39,11 @@ def plan(
         "is_deleted": lambda topic_id: False,
         "settings": lambda topic: topic_settings(topic.configs, {}, "object"),
         "leader": leader,
-        "last_leader": known.get,
         "held": {},
         "busy": set(),
         "may_claim": True,
         "search_own_wal": False,
         "in_own_wal": set(),
-        "not_in_own_wal": set(),
     }
     return LeasePlanner().plan(Picture(**{**values, **changes}))
 
@@ -108,7 +106,7 @@ def test_a_lease_that_is_over_is_stale_and_may_be_claimed_anew() -> None:
     }
 
 
-def test_what_may_stand_in_the_own_wal_is_asked_for_once() -> None:
+def test_what_may_stand_in_the_own_wal_is_asked_for() -> None:
     others = {one for one in PARTITIONS if not mine(one)}
 
     def asked(**changes: Any) -> set[PartitionId]:
@@ -117,8 +115,8 @@ def test_what_may_stand_in_the_own_wal_is_asked_for_once() -> None:
     assert asked() == set()
     assert asked(search_own_wal=True) == others
     assert asked(in_own_wal=others) == others
-    assert asked(in_own_wal=others, not_in_own_wal=others) == set()
-    assert asked(leaders={one: Lease(one, SessionId(1, 3), 0) for one in PARTITIONS}) == others
+    lapsed = {one: Lease(one, SessionId(2, 3), 0) for one in PARTITIONS}
+    assert asked(leaders=lapsed, search_own_wal=True) == others
     led = {one: Lease(one, OTHER, 0) for one in PARTITIONS}
     assert asked(leaders=led, search_own_wal=True) == set()
     assert asked(leaders=led, in_own_wal=set(PARTITIONS)) == set(PARTITIONS)
