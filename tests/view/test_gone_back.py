@@ -133,7 +133,7 @@ def test_a_server_that_was_started_again_is_another_source(tmp_path: Path) -> No
         os.kill(server.pid, signal.SIGKILL)
         await until(lambda: answers(view))
         after = await view.members()
-        assert after.incarnation == before.incarnation
+        assert after.source.incarnation == before.source.incarnation
         assert after.sessions == before.sessions
         assert after.source != before.source
         assert (await other.members()).source == after.source
