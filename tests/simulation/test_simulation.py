@@ -47,8 +47,11 @@ def test_takeovers_meet_segments_that_tell_of_holders(monkeypatch: pytest.Monkey
         settled.append(bool(holders) and before > 0 and not self._upto)
 
     monkeypatch.setattr(FooterWalk, "read", counted)
-    assert simulate(1001, "object", fault_seconds=SHORT_SECONDS).findings == []
-    assert any(settled)
+    for seed in range(1001, 1011):  # which of them does so changes with what nodes ask for
+        assert simulate(seed, "object", fault_seconds=SHORT_SECONDS).findings == []
+        if any(settled):
+            return
+    pytest.fail("no takeover ended at a segment that tells of holders")
 
 
 def test_a_seed_replays_exactly() -> None:
