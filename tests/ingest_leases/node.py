@@ -32,6 +32,7 @@ from tests.ingest.batches import make_batch
 from tests.ingest.node import EAGER, FakeWal
 
 CLUSTER = "a-cluster"
+WAL = {"cauce.durability": "wal"}
 
 
 class LeaseNode:
@@ -150,6 +151,15 @@ async def start_node(
     node.left.recover(recovered)
     await node.begin()
     return node
+
+
+async def lapse(world: World, *living: LeaseNode, seconds: float = 8) -> None:
+    """Time passes in which only some renew."""
+    until = world.clock.seconds + seconds
+    while world.clock.seconds < until:
+        world.clock.seconds += 2
+        for node in living:
+            await node.sessions.session.renew()
 
 
 async def settle(*nodes: LeaseNode) -> None:

@@ -23,9 +23,10 @@ from tests.ingest.batches import make_batch
 from tests.ingest.node import NEVER
 from tests.ingest_leases.node import (
     CLUSTER,
-    LeaseNode,
+    WAL,
     bucket_log,
     entries_of,
+    lapse,
     partitions_of,
     payloads,
     run,
@@ -35,15 +36,6 @@ from tests.ingest_leases.node import (
 )
 
 LAZY = FlushPolicy(object=NEVER, wal=NEVER)
-WAL = {"cauce.durability": "wal"}
-
-
-async def lapse(world: World, *living: LeaseNode) -> None:
-    """Time passes in which only some renew."""
-    for _ in range(4):
-        world.clock.seconds += 2
-        for node in living:
-            await node.sessions.session.renew()
 
 
 def test_a_new_topic_is_led_at_once_with_few_requests() -> None:

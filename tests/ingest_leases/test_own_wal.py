@@ -15,18 +15,7 @@ from infra.view.rebuild import rebuild
 from ingest.claims import Outcome
 from ingest.lease_keeper import RETRY_SECONDS, SEARCH_SECONDS
 from tests.cluster.world import World
-from tests.ingest_leases.node import LeaseNode, partitions_of, previous, run, settle, start_node
-
-WAL = {"cauce.durability": "wal"}
-
-
-async def pass_time(world: World, seconds: float, *living: LeaseNode) -> None:
-    """While these renew."""
-    until = world.clock.seconds + seconds
-    while world.clock.seconds < until:
-        world.clock.seconds += 1
-        for node in living:
-            await node.sessions.session.renew()
+from tests.ingest_leases.node import WAL, LeaseNode, lapse, partitions_of, previous, run, settle, start_node
 
 
 async def until_anything_is_led(node: LeaseNode) -> None:
@@ -48,7 +37,7 @@ def test_what_was_busy_as_a_session_began_is_looked_at_soon() -> None:
         two = await start_node(world, node_id=2, wal_id="disk-2")
         again = await start_node(world, node_id=1, wal_id="disk-1")
         await again.topics.create("u", 8, {})
-        await pass_time(world, 8, two, again)
+        await lapse(world, two, again)
         answered = asyncio.Event()
 
         async def take_late(claims: object, *_: object) -> Outcome:
@@ -60,7 +49,7 @@ def test_what_was_busy_as_a_session_began_is_looked_at_soon() -> None:
             await again.state.refresh()
             await again.keeper.round()
             await asyncio.sleep(0)  # the claim has begun
-        await pass_time(world, 8, two)
+        await lapse(world, two)
         with contextlib.suppress(Fenced):
             await again.sessions.session.renew()
         await again.sessions.open()
@@ -71,7 +60,7 @@ def test_what_was_busy_as_a_session_began_is_looked_at_soon() -> None:
         assert again.led().keys() < set(partitions_of(another))
         answered.set()
         await again.keeper.settle()
-        await pass_time(world, RETRY_SECONDS + 1, two, again)
+        await lapse(world, two, again, seconds=RETRY_SECONDS + 1)
         await again.turn()
         assert set(partitions_of(topic)) < again.led().keys()
         await again.crash()
@@ -92,7 +81,7 @@ def test_an_epoch_record_that_was_made_late_is_found() -> None:
         theirs = set(two.led())
         assert theirs
         await two.crash()
-        await pass_time(world, 8, one)
+        await lapse(world, one)
         await settle(one)
         assert not theirs & one.led().keys()  # they wait for disk-2
         again = await start_node(world, node_id=2, wal_id="disk-2")
@@ -101,7 +90,7 @@ def test_an_epoch_record_that_was_made_late_is_found() -> None:
             await world.store.create(EpochKey(partition, 1).key, late.encode())
         await settle(one, again)
         assert not theirs & {*one.led(), *again.led()}  # now for disk-1
-        await pass_time(world, SEARCH_SECONDS, one, again)
+        await lapse(world, one, again, seconds=SEARCH_SECONDS)
         await settle(one, again)
         assert theirs == set(again.led())  # the node that prefers them
         await one.crash()

@@ -15,10 +15,9 @@ from ingest.flush_plan import FlushPolicy
 from tests.cluster.world import World
 from tests.ingest.batches import make_batch
 from tests.ingest.node import NEVER
-from tests.ingest_leases.node import LeaseNode, bucket_log, entries_of, partitions_of, run, settle, start_node
+from tests.ingest_leases.node import WAL, LeaseNode, bucket_log, entries_of, partitions_of, run, settle, start_node
 
 LAZY = FlushPolicy(object=NEVER, wal=NEVER)
-WAL = {"cauce.durability": "wal"}
 
 
 async def produce(node: LeaseNode, partition: PartitionId, producer_id: int, sequence: int) -> int:
