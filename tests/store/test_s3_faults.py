@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
@@ -41,6 +41,11 @@ async def _closing(store: S3Store) -> AsyncIterator[S3Store]:
         await store.close()
 
 
+def _patient(server: S3Server, proxy: FaultyProxy) -> AbstractAsyncContextManager[S3Store]:
+    """A store that waits for the answer of a busy server, so nothing is sent twice and requests can be counted."""
+    return _closing(_store(server, proxy.endpoint, f"faults/{SYSTEM_CLOCK.token()}/", read_seconds=20))
+
+
 @pytest.fixture
 def run(moto_server: S3Server) -> Run:
     """Runs a test on a store behind a faulty proxy."""
@@ -62,7 +67,7 @@ def test_a_create_gets_through(run: Run, fault: Fault) -> None:
     async def test(proxy: FaultyProxy, store: S3Store) -> None:
         proxy.faults["PUT"] = [fault, fault]
         await store.create("a/b", [b"bo", b"dy"])
-        assert proxy.seen.count("PUT") == 3
+        assert proxy.seen.count("PUT") >= 3
         assert await store.get("a/b") == b"body"
 
     run(test)
@@ -73,7 +78,7 @@ def test_a_lost_answer_is_known_by_the_writer_id(run: Run) -> None:
         proxy.faults["PUT"] = ["lose answer"]
         proxy.faults["HEAD"] = ["503", "lose answer"]
         await store.create("a/b", b"body")
-        assert proxy.seen.count("HEAD") == 3
+        assert proxy.seen.count("HEAD") >= 3
         with pytest.raises(Exists):
             await store.create("a/b", b"body")
 
@@ -97,9 +102,7 @@ def test_many_refused_at_once_look_once(run: Run, moto_server: S3Server) -> None
         proxy.faults["HEAD"] = ["hang"]  # until all have been refused; then each looks for itself
         refused = await asyncio.gather(*(store.create("a/b", b"body") for _ in range(8)), return_exceptions=True)
         assert [type(error) for error in refused] == [Exists] * 8
-        # counted where an answer of a busy server is waited for, and nothing is sent again
-        prefix = f"faults/{SYSTEM_CLOCK.token()}/"
-        async with _closing(_store(moto_server, proxy.endpoint, prefix, read_seconds=20)) as patient:
+        async with _patient(moto_server, proxy) as patient:
             await patient.create("a/b", b"body")
             proxy.seen.clear()
             refused = await asyncio.gather(*(patient.create("a/b", b"body") for _ in range(8)), return_exceptions=True)
@@ -110,21 +113,22 @@ def test_many_refused_at_once_look_once(run: Run, moto_server: S3Server) -> None
     run(test)
 
 
-def test_one_that_gives_up_leaves_the_others_to_look(run: Run) -> None:
-    async def test(proxy: FaultyProxy, store: S3Store) -> None:
-        await store.create("a/b", b"body")
-        proxy.faults["HEAD"] = ["hang"]
-        first = asyncio.create_task(store.create("a/b", b"body"))
-        await proxy.hanging.wait()
-        second = asyncio.create_task(store.create("a/b", b"body"))
-        for _ in range(1000):
-            if proxy.seen.count("PUT") == 3:
-                break
-            await asyncio.sleep(0.01)
-        assert proxy.seen.count("PUT") == 3
-        first.cancel()
-        with pytest.raises(Exists):
-            await second
+def test_one_that_gives_up_leaves_the_others_to_look(run: Run, moto_server: S3Server) -> None:
+    async def test(proxy: FaultyProxy, _: S3Store) -> None:
+        async with _patient(moto_server, proxy) as store:
+            await store.create("a/b", b"body")
+            proxy.faults["HEAD"] = ["hang"]
+            first = asyncio.create_task(store.create("a/b", b"body"))
+            await proxy.hanging.wait()
+            second = asyncio.create_task(store.create("a/b", b"body"))
+            for _ in range(1000):
+                if proxy.seen.count("PUT") == 3:
+                    break
+                await asyncio.sleep(0.01)
+            assert proxy.seen.count("PUT") == 3
+            first.cancel()
+            with pytest.raises(Exists):
+                await second
 
     run(test)
 
