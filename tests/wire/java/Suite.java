@@ -404,7 +404,7 @@ public class Suite {
         equal("3600000", config(ConfigResource.Type.TOPIC, topic).get("retention.ms"));
         ConfigResource resource = new ConfigResource(ConfigResource.Type.TOPIC, topic);
         admin.incrementalAlterConfigs(Map.of(resource, List.of(new AlterConfigOp(new ConfigEntry("max.message.bytes", "2000"), AlterConfigOp.OpType.SET)))).all().get();
-        until("the change", () -> config(ConfigResource.Type.TOPIC, topic).get("max.message.bytes").equals("2000"));
+        equal("2000", config(ConfigResource.Type.TOPIC, topic).get("max.message.bytes"));
         equal("3600000", config(ConfigResource.Type.TOPIC, topic).get("retention.ms"));
     }
 
