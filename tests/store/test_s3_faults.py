@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
+from typing import Protocol
 
 import pytest
 
@@ -16,7 +17,13 @@ from tests.servers import S3Server, closed_port
 from tests.store.faulty_proxy import Fault, FaultyProxy
 
 Test = Callable[[FaultyProxy, S3Store], Awaitable[None]]
-Run = Callable[[Test], None]
+# Seconds that a client waits where requests are counted: a busy server answers within them, so nothing is sent twice.
+PATIENT = 20.0
+SLOW = 3.0  # where something hangs as well, and is waited for
+
+
+class Run(Protocol):
+    def __call__(self, test: Test, read_seconds: float = ...) -> None: ...
 
 
 class EagerClock(Clock):
@@ -41,20 +48,15 @@ async def _closing(store: S3Store) -> AsyncIterator[S3Store]:
         await store.close()
 
 
-def _patient(server: S3Server, proxy: FaultyProxy, *, read_seconds: float = 20) -> AbstractAsyncContextManager[S3Store]:
-    """A store that waits for the answer of a busy server, so nothing is sent twice and requests can be counted."""
-    return _closing(_store(server, proxy.endpoint, f"faults/{SYSTEM_CLOCK.token()}/", read_seconds=read_seconds))
-
-
 @pytest.fixture
 def run(moto_server: S3Server) -> Run:
-    """Runs a test on a store behind a faulty proxy."""
+    """Runs a test on a store behind a faulty proxy, whose client waits so long for an answer."""
 
-    def run(test: Test) -> None:
+    def run(test: Test, read_seconds: float = 0.5) -> None:
         async def main() -> None:
             prefix = f"faults/{SYSTEM_CLOCK.token()}/"
             async with FaultyProxy(moto_server.endpoint).running() as proxy:
-                async with _closing(_store(moto_server, proxy.endpoint, prefix)) as store:
+                async with _closing(_store(moto_server, proxy.endpoint, prefix, read_seconds=read_seconds)) as store:
                     await test(proxy, store)
 
         asyncio.run(main())
@@ -63,29 +65,26 @@ def run(moto_server: S3Server) -> Run:
 
 
 @pytest.mark.parametrize("fault", ["lose answer", "refuse", "503", "409", "hang"])
-def test_a_create_gets_through(run: Run, moto_server: S3Server, fault: Fault) -> None:
-    async def test(proxy: FaultyProxy, _: S3Store) -> None:
-        # what hangs is waited for twice
-        async with _patient(moto_server, proxy, read_seconds=3 if fault == "hang" else 20) as store:
-            proxy.faults["PUT"] = [fault, fault]
-            await store.create("a/b", [b"bo", b"dy"])
-            assert proxy.seen.count("PUT") == 3
-            assert await store.get("a/b") == b"body"
+def test_a_create_gets_through(run: Run, fault: Fault) -> None:
+    async def test(proxy: FaultyProxy, store: S3Store) -> None:
+        proxy.faults["PUT"] = [fault, fault]
+        await store.create("a/b", [b"bo", b"dy"])
+        assert proxy.seen.count("PUT") == 3
+        assert await store.get("a/b") == b"body"
 
-    run(test)
+    run(test, read_seconds=SLOW if fault == "hang" else PATIENT)
 
 
-def test_a_lost_answer_is_known_by_the_writer_id(run: Run, moto_server: S3Server) -> None:
-    async def test(proxy: FaultyProxy, _: S3Store) -> None:
-        async with _patient(moto_server, proxy) as store:
-            proxy.faults["PUT"] = ["lose answer"]
-            proxy.faults["HEAD"] = ["503", "lose answer"]
+def test_a_lost_answer_is_known_by_the_writer_id(run: Run) -> None:
+    async def test(proxy: FaultyProxy, store: S3Store) -> None:
+        proxy.faults["PUT"] = ["lose answer"]
+        proxy.faults["HEAD"] = ["503", "lose answer"]
+        await store.create("a/b", b"body")
+        assert proxy.seen.count("HEAD") == 3
+        with pytest.raises(Exists):
             await store.create("a/b", b"body")
-            assert proxy.seen.count("HEAD") == 3
-            with pytest.raises(Exists):
-                await store.create("a/b", b"body")
 
-    run(test)
+    run(test, read_seconds=PATIENT)
 
 
 def test_another_writers_object_stays_a_refusal(run: Run) -> None:
@@ -99,41 +98,38 @@ def test_another_writers_object_stays_a_refusal(run: Run) -> None:
     run(test)
 
 
-def test_many_refused_at_once_look_once(run: Run, moto_server: S3Server) -> None:
+def test_many_refused_at_once_look_once(run: Run) -> None:
     async def test(proxy: FaultyProxy, store: S3Store) -> None:
         await store.create("a/b", b"body")
         proxy.faults["HEAD"] = ["hang"]  # until all have been refused; then each looks for itself
         refused = await asyncio.gather(*(store.create("a/b", b"body") for _ in range(8)), return_exceptions=True)
         assert [type(error) for error in refused] == [Exists] * 8
-        async with _patient(moto_server, proxy) as patient:
-            await patient.create("a/b", b"body")
-            proxy.seen.clear()
-            refused = await asyncio.gather(*(patient.create("a/b", b"body") for _ in range(8)), return_exceptions=True)
+        proxy.seen.clear()
+        refused = await asyncio.gather(*(store.create("a/b", b"body") for _ in range(8)), return_exceptions=True)
         assert [type(error) for error in refused] == [Exists] * 8
         assert proxy.seen.count("PUT") == 8
         assert 1 <= proxy.seen.count("HEAD") < 8
 
-    run(test)
+    run(test, read_seconds=SLOW)
 
 
-def test_one_that_gives_up_leaves_the_others_to_look(run: Run, moto_server: S3Server) -> None:
-    async def test(proxy: FaultyProxy, _: S3Store) -> None:
-        async with _patient(moto_server, proxy) as store:
-            await store.create("a/b", b"body")
-            proxy.faults["HEAD"] = ["hang"]
-            first = asyncio.create_task(store.create("a/b", b"body"))
-            await proxy.hanging.wait()
-            second = asyncio.create_task(store.create("a/b", b"body"))
-            for _ in range(1000):
-                if proxy.seen.count("PUT") == 3:
-                    break
-                await asyncio.sleep(0.01)
-            assert proxy.seen.count("PUT") == 3
-            first.cancel()
-            with pytest.raises(Exists):
-                await second
+def test_one_that_gives_up_leaves_the_others_to_look(run: Run) -> None:
+    async def test(proxy: FaultyProxy, store: S3Store) -> None:
+        await store.create("a/b", b"body")
+        proxy.faults["HEAD"] = ["hang"]
+        first = asyncio.create_task(store.create("a/b", b"body"))
+        await proxy.hanging.wait()
+        second = asyncio.create_task(store.create("a/b", b"body"))
+        for _ in range(1000):
+            if proxy.seen.count("PUT") == 3:
+                break
+            await asyncio.sleep(0.01)
+        assert proxy.seen.count("PUT") == 3
+        first.cancel()
+        with pytest.raises(Exists):
+            await second
 
-    run(test)
+    run(test, read_seconds=PATIENT)
 
 
 async def _give_up(store: S3Store, proxy: FaultyProxy, body: bytes) -> None:
