@@ -1,5 +1,6 @@
 """Three nodes as processes on one bucket and one Valkey, and clients that keep score of what they were promised."""
 
+import itertools
 import subprocess
 import tempfile
 import threading
@@ -138,12 +139,21 @@ def nodes_on(
 
 
 class SteadyProducer:
-    """Produces numbered records all the time, and keeps every one that was acknowledged with acks=all."""
+    """Produces numbered records all the time, and keeps every one that was acknowledged with acks=all.
+
+    librdkafka calls a batch whose own answer was a time-out delivered as soon as a later one of its partition is
+    (rd_kafka_dr_implicit_ack), and cannot say at which offset: such records are kept apart. No two producers of a
+    process send the same value.
+    """
+
+    _numbers = itertools.count()
 
     def __init__(self, bootstrap: str, topic: str, pause_seconds: float = 0.002, **options: Any) -> None:
         """`options`: of librdkafka, with __ for dots."""
         self.acknowledged: dict[tuple[int, int], bytes] = {}  # (partition, offset) → value
+        self.unplaced: dict[bytes, int] = {}  # value → partition, of what was acknowledged without an offset
         self.refused: list[KafkaError] = []
+        self._number = next(self._numbers)
         self._topic = topic
         self._pause_seconds = pause_seconds
         given = {name.replace("__", "."): value for name, value in options.items()}
@@ -167,6 +177,18 @@ class SteadyProducer:
 
         eventually(f"something is acknowledged in {len(wanted)} partitions", go_on)
 
+    def promised(self, found: Mapping[tuple[int, int], bytes]) -> dict[tuple[int, int], bytes]:
+        """All that was acknowledged, by (partition, offset); where no offset was told, the one that `found`, which was
+        read, has. Raises `AssertionError` unless each of those is in its partition, once."""
+        places: dict[tuple[int, bytes], list[tuple[int, int]]] = {}
+        if self.unplaced:
+            for place, value in found.items():
+                places.setdefault((place[0], value), []).append(place)
+        located = {value: places.get((partition, value), []) for value, partition in self.unplaced.items()}
+        wrong = {value: where for value, where in located.items() if len(where) != 1}
+        assert not wrong, f"{self._topic}: acknowledged without an offset, and not there once: {wrong}"
+        return {**{place: value for value, [place] in located.items()}, **self.acknowledged}
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
@@ -187,7 +209,7 @@ class SteadyProducer:
     def _run(self) -> None:
         number = 0
         while not self._end.wait(self._pause_seconds):
-            value = b"%08d" % number
+            value = b"%d.%08d" % (self._number, number)
             self._producer.produce(self._topic, value, key=value, on_delivery=self._delivered)
             self._producer.poll(0)
             number += 1
@@ -195,6 +217,8 @@ class SteadyProducer:
     def _delivered(self, error: KafkaError | None, message: Any) -> None:
         if error is not None:
             self.refused.append(error)
+        elif message.offset() is None:
+            self.unplaced[message.value()] = message.partition()
         else:
             self.acknowledged[message.partition(), message.offset()] = message.value()
 

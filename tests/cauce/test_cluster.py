@@ -18,16 +18,16 @@ def cluster() -> Iterator[ThreeNodes]:
 
 def test_partitions_spread_and_every_node_serves_them(cluster: ThreeNodes) -> None:
     cluster.create_topic("spread", _PARTITIONS)
-    acknowledged = {}
-    for node in cluster.nodes:
-        with SteadyProducer(node.bootstrap, "spread") as producer:
+    producers = [SteadyProducer(node.bootstrap, "spread") for node in cluster.nodes]
+    for producer in producers:
+        with producer:
             producer.await_more()
         assert not producer.refused
-        acknowledged.update(producer.acknowledged)
 
-    assert {partition for partition, _ in acknowledged} == set(range(_PARTITIONS))
     for node in cluster.nodes:
-        assert read_all(node.bootstrap, "spread", _PARTITIONS) == acknowledged
+        stands = read_all(node.bootstrap, "spread", _PARTITIONS)
+        assert {partition for partition, _ in stands} == set(range(_PARTITIONS))
+        assert stands == {place: value for one in producers for place, value in one.promised(stands).items()}
 
 
 def test_a_node_stopped_cleanly_hands_its_partitions_over(cluster: ThreeNodes) -> None:
@@ -57,10 +57,9 @@ def _goes_on_without_a_node(cluster: ThreeNodes, topic: str, end: Callable[[Cauc
             gone.start()
             cluster.await_leaders(topic)
             producer.await_more()
-        acknowledged = producer.acknowledged
         assert not producer.refused
-        eventually("the group has read everything", lambda: acknowledged.keys() <= one.got.keys() | two.got.keys())
+        stands = read_all(cluster.bootstrap, topic, _PARTITIONS)
+        assert stands == producer.promised(stands)
+        eventually("the group has read everything", lambda: stands.keys() <= one.got.keys() | two.got.keys())
 
-    stands = read_all(cluster.bootstrap, topic, _PARTITIONS)
-    assert stands == acknowledged
-    assert {**one.got, **two.got} == acknowledged
+    assert {**one.got, **two.got} == stands

@@ -4,7 +4,8 @@
 
 An idempotent producer (acks=all) sends unique values without a pause while the node is killed at random moments and
 started again on the same folder; a consumer reads along. At the end everything is read from the beginning: each
-acknowledged value must stand at the offset that its acknowledgement named, each value once, offsets without a gap, and
+acknowledged value must stand at the offset that its acknowledgement named (somewhere in its partition, where
+librdkafka could name none), each value once, offsets without a gap, and
 what the consumer saw at an offset must be what stands there.
 """
 
@@ -36,6 +37,7 @@ class History:
     """What the clients know: acknowledged places, failures that were told, what was seen while reading along."""
 
     acknowledged: dict[Place, bytes] = field(default_factory=dict)
+    unplaced: dict[bytes, int] = field(default_factory=dict)  # value → partition, acknowledged without an offset
     failed: list[str] = field(default_factory=list)
     seen: dict[Place, bytes] = field(default_factory=dict)
     contradictions: list[str] = field(default_factory=list)
@@ -79,6 +81,8 @@ class Load:
         def done(error: Any, message: Any) -> None:
             if error is not None:
                 self._history.failed.append(str(error))
+            elif message.offset() is None:  # see `SteadyProducer`
+                self._history.unplaced[message.value()] = message.partition()
             else:
                 self._history.acknowledged[message.partition(), message.offset()] = message.value()
 
@@ -156,6 +160,10 @@ def verdict(history: History, log: dict[Place, bytes]) -> list[str]:
     for place, value in history.acknowledged.items():
         if log.get(place) != value:
             wrong.append(f"acknowledged at {place}, but there is {str(log.get(place))[:40]}")
+    there = {(place[0], value) for place, value in log.items()}
+    for value, partition in history.unplaced.items():
+        if (partition, value) not in there:
+            wrong.append(f"acknowledged in partition {partition} without an offset, but not there: {str(value)[:40]}")
     for place, value in history.seen.items():
         if log.get(place) != value:
             wrong.append(f"read at {place} before, but now there is {str(log.get(place))[:40]}")

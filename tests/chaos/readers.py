@@ -151,6 +151,7 @@ def read_to_end(
         return over_at is not None and now >= over_at
 
     read_from_beginning(bootstrap, places, score, until=over, ended=ended)
+    score.check_unplaced(places)
 
 
 def take(

@@ -4,6 +4,7 @@ import itertools
 import threading
 import time
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,6 +42,7 @@ class Score:
         self._processes = itertools.count()
         self._values = itertools.count(1)
         self._sent_at: dict[int, float] = {}  # value → when
+        self._unplaced: dict[int, Partition] = {}  # acknowledged without an offset, and not read since
         self._recoveries: list[Recovery] = []
 
     def new_process(self) -> int:
@@ -76,7 +78,25 @@ class Score:
                     self._first(send.partition, send.value, acknowledged=True)
             for poll in operation.polls:
                 self._first(poll.partition, poll.value, acknowledged=False)
+                if self._unplaced.get(poll.value) == poll.partition:
+                    del self._unplaced[poll.value]
             self.counts["polled"] += len(operation.polls)
+
+    def place(self, partition: Partition, value: int, offset: int | None) -> int | None:
+        """The offset of a value that was acknowledged. Where the client was told none (`tests.cauce.cluster` says when)
+        a checker cannot ask for it, and it must be read from now on."""
+        if offset is None:
+            with self._lock:
+                self._unplaced[value] = partition
+                self.counts["acknowledged without an offset"] += 1
+        return offset
+
+    def check_unplaced(self, partitions: Container[Partition]) -> None:
+        """After these were read from the beginning to their ends: all that was acknowledged in them was there."""
+        with self._lock:
+            missing = {value: place for value, place in self._unplaced.items() if place in partitions}
+        for value, (topic, number) in missing.items():
+            self.fail(f"{value} was acknowledged in {topic}-{number} without an offset, and is not there")
 
     def add(self, name: str, count: int = 1) -> None:
         """Count something."""

@@ -70,7 +70,7 @@ class SteadyWriter(threading.Thread):
             ended = time.monotonic()
             if error is not None:
                 self._score.add(f"told {error.name()}")
-            offset = None if error is not None else message.offset()
+            offset = None if error is not None else self._score.place(place, value, message.offset())
             status = "info" if error is not None else "ok"
             sends = (Send(place, value, offset),)
             self._diary.write(Operation(self._diary.process, index, "send", status, sends, began=began, ended=ended))

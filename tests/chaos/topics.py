@@ -104,7 +104,8 @@ class Passing(threading.Thread):
 
             def done(error: Any, message: Any, at: int = len(sends)) -> None:
                 if error is None:
-                    sends[at] = sends[at]._replace(offset=message.offset())
+                    offset = self._score.place(sends[at].partition, sends[at].value, message.offset())
+                    sends[at] = sends[at]._replace(offset=offset)
 
             sends.append(Send(place, value))
             producer.produce(topic.name, b"%d:" % value, partition=place[1], on_delivery=done)

@@ -117,7 +117,9 @@ class Writer(threading.Thread):
 
     def _delivered(self, error: Any, message: Any, running: _Running, at: int, diary: Diary) -> None:
         if error is None:
-            running.sends[at] = running.sends[at]._replace(offset=message.offset())
+            send = running.sends[at]
+            offset = self._score.place(send.partition, send.value, message.offset())
+            running.sends[at] = send._replace(offset=offset)
         else:
             self._score.add(f"told {error.name()}")
             if error.code() == KafkaError.UNKNOWN:

@@ -158,7 +158,7 @@ class Till:
 
     def _send(self, entry: Entry, transfer: Transfer) -> None:
         def done(error: Any, message: Any) -> None:
-            if error is None and message.offset() >= 0:
+            if error is None and message.offset() is not None:
                 transfer.offsets[entry.value] = message.offset()
 
         topic, number = book_of(entry.account)
