@@ -97,6 +97,8 @@ class Upgrade:
         place = cluster.bootstrap, len(cluster.nodes), stage
         for tally in (*run_cases(*place, self._clients), *run_peers(self._peers, *place)):
             self._say(f"[{cluster.told}] wire suite: {tally}")
+            for note in tally.notes:
+                self._say(f"    {note}")
             for case, why in tally.failed.items():
                 self._say(f"    {case}: {why}")
                 self.failed.append(f"[{cluster.told}] {tally.client}: {case}")

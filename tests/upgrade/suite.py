@@ -27,6 +27,7 @@ class Tally:
     passed: int = 0
     left_out: int = 0
     failed: dict[str, str] = field(default_factory=dict)  # case → why
+    notes: list[str] = field(default_factory=list)  # of cases that passed
 
     def __str__(self) -> str:
         return f"{self.client} {self.passed} passed, {self.left_out} left out, {len(self.failed)} failed"
@@ -48,6 +49,7 @@ def run_peers(commands: Mapping[str, list[str]], bootstrap: str, nodes: int, sta
         for case, outcome, why in run_suite(command, bootstrap, nodes, stage, _KINDS):
             if outcome == PASS:
                 tally.passed += 1
+                tally.notes += [why] if why else []
             else:
                 tally.failed[case] = why[:500]
         tally.left_out = len(CASES) - tally.passed - len(tally.failed)
@@ -70,4 +72,5 @@ def _run(kind: type[Client], bootstrap: str, nodes: int, stage: str, cases: Sequ
                 tally.failed[case] = f"{type(error).__name__}: {error} ({last.name}:{last.lineno})"[:500]
     finally:
         client.close()
+    tally.notes += client.notes
     return tally

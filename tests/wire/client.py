@@ -115,6 +115,7 @@ class Client(ABC):
         self.bootstrap = bootstrap
         self.security = security
         self.node_count = node_count
+        self.notes: list[str] = []  # what a case has to say though it passed
 
     def close(self) -> None:  # noqa: B027 (most keep nothing open)
         """Leave no connection and no thread behind."""

@@ -3,8 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -27,6 +27,8 @@ from confluent_kafka.admin import (
 
 from infra.error_code import ErrorCode
 from tests.wire.client import WAIT_SECONDS, Client, Got, Member, RefusedByServer, Security, Sent, Transactional
+
+T = TypeVar("T")
 
 _COORDINATOR_MOVES = (
     ErrorCode.COORDINATOR_LOAD_IN_PROGRESS,
@@ -60,22 +62,29 @@ def _result(future: Any) -> Any:
         raise _refuse(failure.args[0]) from None
 
 
-def _from_coordinator(ask: Callable[[], Any]) -> list[int]:
-    """Offsets that a group's coordinator answers with. librdkafka's admin leaves it to its caller to ask again where
-    the coordinator has just changed; Java's asks again by itself."""
+def _ask_again(codes: Collection[int], ask: Callable[[], T]) -> T:
+    """What librdkafka leaves to its caller to ask again at these codes, and other libraries ask again by themselves."""
     deadline = time.monotonic() + WAIT_SECONDS
     while True:
         try:
-            places = _result(ask()).topic_partitions
-            for place in places:
-                if place.error:
-                    raise _refuse(place.error)
+            return ask()
         except RefusedByServer as refused:
-            if refused.code not in _COORDINATOR_MOVES or time.monotonic() > deadline:
+            if refused.code not in codes or time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
-        else:
-            return [place.offset for place in places]
+
+
+def _from_coordinator(ask: Callable[[], Any]) -> list[int]:
+    """Offsets that a group's coordinator answers with, also where the coordinator has just changed."""
+
+    def offsets() -> list[int]:
+        places = _result(ask()).topic_partitions
+        for place in places:
+            if place.error:
+                raise _refuse(place.error)
+        return [place.offset for place in places]
+
+    return _ask_again(_COORDINATOR_MOVES, offsets)
 
 
 def _got(message: Any) -> Got:
@@ -332,12 +341,19 @@ class ConfluentClient(Client):
         return ConfluentMember(self._connecting, topic, group, options)
 
     def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
-        consumer = self._consumer("reader", {})
-        try:
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), WAIT_SECONDS)
+        def watermarks() -> tuple[int, int]:
+            consumer = self._consumer("reader", {})
+            try:
+                low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), WAIT_SECONDS)
+            except KafkaException as failure:
+                raise _refuse(failure.args[0]) from None
+            finally:
+                consumer.close()
             return low, high
-        finally:
-            consumer.close()
+
+        # Of several nodes, one that has not heard of a new topic's leader yet may be asked, and librdkafka takes its
+        # answer for final as long as it keeps it.
+        return _ask_again((KafkaError._UNKNOWN_PARTITION,) if self.node_count > 1 else (), watermarks)
 
     def offset_at(self, topic: str, partition: int, timestamp: int) -> int | None:
         consumer = self._consumer("reader", {})

@@ -72,7 +72,7 @@ def run_suite(
     kinds: Sequence[str] = KINDS,
     security: Security | None = None,
 ) -> Iterator[tuple[str, str, str]]:
-    """(case, pass or fail, why) of every case of these kinds that the suite has, on a cluster of so many nodes.
+    """(case, pass or fail, why or note) of every case of these kinds that the suite has, on a cluster of so many nodes.
 
     `stage` keeps the names of topics apart from those of an earlier run on the same cluster.
     """
