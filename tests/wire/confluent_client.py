@@ -341,27 +341,38 @@ class ConfluentClient(Client):
         return ConfluentMember(self._connecting, topic, group, options)
 
     def watermarks(self, topic: str, partition: int) -> tuple[int, int]:
-        def watermarks() -> tuple[int, int]:
+        place = TopicPartition(topic, partition)
+        low, high = self._from_leader(lambda consumer: consumer.get_watermark_offsets(place, WAIT_SECONDS))
+        return low, high
+
+    def offset_at(self, topic: str, partition: int, timestamp: int) -> int | None:
+        place = TopicPartition(topic, partition, timestamp)
+        [found] = self._from_leader(lambda consumer: consumer.offsets_for_times([place], WAIT_SECONDS))
+        return None if found.offset < 0 else found.offset
+
+    def _from_leader(self, ask: Callable[[Consumer], Any]) -> Any:
+        """What a partition's leader answers with, asked again where there is none for a moment, or where one of several
+        nodes has not heard of it yet. librdkafka takes that for final while it keeps it: a new consumer has to ask."""
+
+        def answer() -> Any:
             consumer = self._consumer("reader", {})
             try:
-                low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), WAIT_SECONDS)
+                return ask(consumer)
             except KafkaException as failure:
                 raise _refuse(failure.args[0]) from None
             finally:
                 consumer.close()
-            return low, high
 
-        # Of several nodes, one that has not heard of a new topic's leader yet may be asked, and librdkafka takes its
-        # answer for final as long as it keeps it.
-        return _ask_again((KafkaError._UNKNOWN_PARTITION,) if self.node_count > 1 else (), watermarks)
-
-    def offset_at(self, topic: str, partition: int, timestamp: int) -> int | None:
-        consumer = self._consumer("reader", {})
+        began = time.monotonic()
         try:
-            found = consumer.offsets_for_times([TopicPartition(topic, partition, timestamp)], WAIT_SECONDS)[0].offset
-        finally:
-            consumer.close()
-        return None if found < 0 else found
+            return answer()
+        except RefusedByServer as refused:
+            if self.node_count == 1 or refused.code != KafkaError._UNKNOWN_PARTITION:
+                raise
+        found = _ask_again((KafkaError._UNKNOWN_PARTITION,), answer)
+        late_ms = 1000 * (time.monotonic() - began)
+        self.notes.append(f"no leader was known at first, {late_ms:.0f} ms later there was one")
+        return found
 
     def commit(self, group: str, topic: str, partition: int, offset: int) -> None:
         request = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition, offset)])
