@@ -5,8 +5,8 @@
 An idempotent producer (acks=all) sends unique values without a pause while the node is killed at random moments and
 started again on the same folder; a consumer reads along. At the end everything is read from the beginning: each
 acknowledged value must stand at the offset that its acknowledgement named (somewhere in its partition, where
-librdkafka could name none), each value once, offsets without a gap, and
-what the consumer saw at an offset must be what stands there.
+librdkafka could name none), each value once, offsets without a gap, and what the consumer saw at an offset must be what
+stands there.
 """
 
 import argparse
