@@ -25,6 +25,7 @@ from tests.servers import S3Server, kept_ports
 _INSIDE = Path(__file__).parent / "inside"
 _ROOT = Path(__file__).parents[2]
 _DISK_MIB = 768
+_FILL_SECONDS = 10.0
 _RETRY_SECONDS = 0.5
 _UP_SECONDS = 90.0
 
@@ -188,12 +189,19 @@ class Disk:
         return "a tmpfs without space" if self.mounted else "RLIMIT_FSIZE of 0 on the running node"
 
     def fill(self, process: CauceProcess) -> None:
-        """Nothing more can be written."""
-        if self.mounted:
-            used = shutil.disk_usage(self._folder).used
-            _run(["mount", "-o", f"remount,size={max(used >> 10, 4)}k", str(self._folder)])
-        elif process.running:
-            self._limit(process, 0)
+        """Nothing more can be written. Raises `OSError` when that cannot be brought about."""
+        if not self.mounted:
+            if process.running:
+                self._limit(process, 0)
+            return
+        deadline = time.monotonic() + _FILL_SECONDS
+        while not self._shrink():  # refused where something was written meanwhile
+            if time.monotonic() > deadline:
+                raise OSError(f"{self._folder} could not be made full")
+
+    def _shrink(self) -> bool:
+        used = shutil.disk_usage(self._folder).used
+        return _run(["mount", "-o", f"remount,size={max(used >> 10, 4)}k", str(self._folder)])
 
     def free(self, process: CauceProcess) -> None:
         """There is space again."""
