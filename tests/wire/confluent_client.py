@@ -62,31 +62,6 @@ def _result(future: Any) -> Any:
         raise _refuse(failure.args[0]) from None
 
 
-def _ask_again(codes: Collection[int], ask: Callable[[], T]) -> T:
-    """What librdkafka leaves to its caller to ask again at these codes, and other libraries ask again by themselves."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while True:
-        try:
-            return ask()
-        except RefusedByServer as refused:
-            if refused.code not in codes or time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-
-
-def _from_coordinator(ask: Callable[[], Any]) -> list[int]:
-    """Offsets that a group's coordinator answers with, also where the coordinator has just changed."""
-
-    def offsets() -> list[int]:
-        places = _result(ask()).topic_partitions
-        for place in places:
-            if place.error:
-                raise _refuse(place.error)
-        return [place.offset for place in places]
-
-    return _ask_again(_COORDINATOR_MOVES, offsets)
-
-
 def _got(message: Any) -> Got:
     if message.error():
         raise _refuse(message.error())
@@ -350,9 +325,18 @@ class ConfluentClient(Client):
         [found] = self._from_leader(lambda consumer: consumer.offsets_for_times([place], WAIT_SECONDS))
         return None if found.offset < 0 else found.offset
 
+    def commit(self, group: str, topic: str, partition: int, offset: int) -> None:
+        request = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition, offset)])
+        self._from_coordinator(lambda: self._admin.alter_consumer_group_offsets([request])[group])
+
+    def committed(self, group: str, topic: str, partition: int) -> int | None:
+        request = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition)])
+        [offset] = self._from_coordinator(lambda: self._admin.list_consumer_group_offsets([request])[group])
+        return None if offset < 0 else offset
+
     def _from_leader(self, ask: Callable[[Consumer], Any]) -> Any:
-        """What a partition's leader answers with, asked again where there is none for a moment, or where one of several
-        nodes has not heard of it yet. librdkafka takes that for final while it keeps it: a new consumer has to ask."""
+        """What a partition's leader answers with, also where there is none for a moment, or where one of several nodes
+        has not heard of it yet. librdkafka takes that for final while it keeps it: a new consumer has to ask."""
 
         def answer() -> Any:
             consumer = self._consumer("reader", {})
@@ -363,25 +347,37 @@ class ConfluentClient(Client):
             finally:
                 consumer.close()
 
-        began = time.monotonic()
-        try:
-            return answer()
-        except RefusedByServer as refused:
-            if self.node_count == 1 or refused.code != KafkaError._UNKNOWN_PARTITION:
-                raise
-        found = _ask_again((KafkaError._UNKNOWN_PARTITION,), answer)
-        late_ms = 1000 * (time.monotonic() - began)
-        self.notes.append(f"no leader was known at first, {late_ms:.0f} ms later there was one")
-        return found
+        return self._ask_again("a leader", (KafkaError._UNKNOWN_PARTITION,) if self.node_count > 1 else (), answer)
 
-    def commit(self, group: str, topic: str, partition: int, offset: int) -> None:
-        request = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition, offset)])
-        _from_coordinator(lambda: self._admin.alter_consumer_group_offsets([request])[group])
+    def _from_coordinator(self, ask: Callable[[], Any]) -> list[int]:
+        """Offsets that a group's coordinator answers with, also where the coordinator has just changed."""
 
-    def committed(self, group: str, topic: str, partition: int) -> int | None:
-        request = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, partition)])
-        [offset] = _from_coordinator(lambda: self._admin.list_consumer_group_offsets([request])[group])
-        return None if offset < 0 else offset
+        def offsets() -> list[int]:
+            places = _result(ask()).topic_partitions
+            for place in places:
+                if place.error:
+                    raise _refuse(place.error)
+            return [place.offset for place in places]
+
+        return self._ask_again("a coordinator", _COORDINATOR_MOVES, offsets)
+
+    def _ask_again(self, who: str, codes: Collection[int], ask: Callable[[], T]) -> T:
+        """What librdkafka leaves to its caller to ask again at these codes, and other libraries ask again by
+        themselves. When it was needed, that is noted."""
+        began, refusals = time.monotonic(), 0
+        while True:
+            try:
+                found = ask()
+            except RefusedByServer as refused:
+                if refused.code not in codes or time.monotonic() > began + WAIT_SECONDS:
+                    raise
+                refusals += 1
+                time.sleep(0.1)
+            else:
+                if refusals:
+                    late_ms = 1000 * (time.monotonic() - began)
+                    self.notes.append(f"{who} was not known at first, {late_ms:.0f} ms later it was")
+                return found
 
     def groups(self) -> set[str]:
         return {group.group_id for group in _result(self._admin.list_consumer_groups()).valid}
