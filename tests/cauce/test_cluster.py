@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from cauce.testing import CauceProcess
-from tests.cauce.cluster import GroupMember, SteadyProducer, ThreeNodes, eventually, read_all, three_nodes
+from tests.cauce.cluster import GroupMember, ThreeNodes, eventually, read_all, three_nodes
+from tests.cauce.steady_producer import SteadyProducer
 
 _PARTITIONS = 36  # so many that each node leads some, whatever the ids of the topics are
 

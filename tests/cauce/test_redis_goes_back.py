@@ -8,8 +8,9 @@ from pathlib import Path
 import redis
 
 from cauce.testing import CauceProcess
-from tests.cauce.cluster import SteadyProducer, eventually, read_all, shared_redis
+from tests.cauce.cluster import eventually, read_all, shared_redis
 from tests.cauce.commands import works
+from tests.cauce.steady_producer import SteadyProducer
 from tests.view.old_copy import OldCopy
 from tests.view.sentinel import running_sentinel
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.cauce.cluster import SteadyProducer
+from tests.cauce.steady_producer import SteadyProducer
 
 _READ = {(0, 0): b"one", (0, 1): b"two", (1, 0): b"three", (1, 1): b"three", (1, 2): b"four"}
 

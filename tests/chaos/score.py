@@ -83,7 +83,7 @@ class Score:
             self.counts["polled"] += len(operation.polls)
 
     def place(self, partition: Partition, value: int, offset: int | None) -> int | None:
-        """The offset of a value that was acknowledged. Where the client was told none (`tests.cauce.cluster` says when)
+        """The offset of a value that was acknowledged. Where the client was told none (`SteadyProducer` says when)
         a checker cannot ask for it, and it must be read from now on."""
         if offset is None:
             with self._lock:

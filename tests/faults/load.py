@@ -6,7 +6,8 @@ from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 
-from tests.cauce.cluster import SteadyProducer, eventually, read_all
+from tests.cauce.cluster import eventually, read_all
+from tests.cauce.steady_producer import SteadyProducer
 
 
 @contextlib.contextmanager

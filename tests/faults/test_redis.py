@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cauce.cluster import SteadyProducer, eventually
+from tests.cauce.cluster import eventually
+from tests.cauce.steady_producer import SteadyProducer
 from tests.chaos.redis_party import RedisParty
 from tests.faults.load import load, still_reads
 from tests.faults.parts import TOPICS, node

@@ -15,9 +15,10 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from cauce.testing import CauceProcess
-from tests.cauce.cluster import SteadyProducer, eventually, read_all
+from tests.cauce.cluster import eventually, read_all
 from tests.cauce.commands import ends
 from tests.cauce.kept import write
+from tests.cauce.steady_producer import SteadyProducer
 
 TOPIC, PARTITIONS = "copied", 3
 _OPTIONS = {

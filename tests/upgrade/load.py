@@ -4,7 +4,8 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-from tests.cauce.cluster import GroupMember, SteadyProducer, eventually, read_all
+from tests.cauce.cluster import GroupMember, eventually, read_all
+from tests.cauce.steady_producer import SteadyProducer
 from tests.upgrade.cluster import MixedNodes
 from tests.wire.confluent_client import ConfluentClient
 
